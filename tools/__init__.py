@@ -1,0 +1,1 @@
+"""The instruments: what can be measured, asked and stored."""

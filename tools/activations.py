@@ -1,0 +1,102 @@
+"""What is measured: the activations of features on texts, token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectInfo:
+    """What there is to know of a subject without running it."""
+
+    model: str
+    """Hub id or directory of the language model."""
+    sae: str
+    """`release/id` or directory of the SAE."""
+    architecture: str
+    """The SAE's architecture, in sae-lens' words: standard, jumprelu, topk, ..."""
+    hook_point: str
+    """Where in the model the SAE reads."""
+    n_features: int
+    """Number of latents."""
+    context_size: int
+    """Longest text in tokens, special tokens included."""
+    prepend_bos: bool
+    """Whether a beginning-of-sequence token is put before each text."""
+    vocabulary_size: int
+    """Number of token ids."""
+    fingerprint: str
+    """Hash over the weights and settings of model and SAE: equal means same activations."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextActivations:
+    """One text as the subject saw it, special tokens left out."""
+
+    text: str
+    """Exactly what was tokenised."""
+    token_ids: tuple[int, ...]
+    """Token ids, special tokens (such as BOS) left out."""
+    tokens: tuple[str, ...]
+    """The surface of each token; a leading space is part of it."""
+    activations: NDArray[np.float32]
+    """Shape (n_tokens, n_features): activations in the SAE's own units, columns as asked for."""
+
+
+class Tokenization(Protocol):
+    """How a subject reads text, without running it."""
+
+    @property
+    def info(self) -> SubjectInfo:
+        """What there is to know of the subject without running it."""
+        ...
+
+    @property
+    def window_size(self) -> int:
+        """Longest window in tokens that fits the context beside its special tokens."""
+        ...
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of `text` without special tokens."""
+        ...
+
+    def surfaces(self, token_ids: Sequence[int]) -> list[str]:
+        """The surface string of each token id, independent of its neighbours.
+
+        A word-initial token carries its leading space whatever the tokenizer's own mark is.
+        """
+        ...
+
+
+class Subject(Tokenization, Protocol):
+    """A language model with an SAE, as an instrument: texts go in, activations come out."""
+
+    def activations(self, texts: Sequence[str], features: Sequence[int]) -> list[TextActivations]:
+        """Run `texts` through model and SAE as one batch.
+
+        Raises:
+            FeatureOutOfRange: a feature id is not one of the SAE's latents.
+            TextTooLong: a text does not fit the SAE's context.
+            EmptyText: a text has no tokens.
+            ActivationNotFinite: an activation is NaN or infinite.
+        """
+        ...
+
+    def encode_windows(
+        self, windows: Sequence[Sequence[int]], features: Sequence[int]
+    ) -> list[NDArray[np.float32]]:
+        """Activations of token windows that are already cut (the harvest's path).
+
+        Args:
+            windows: token ids without special tokens, each at most `window_size` long.
+            features: feature ids; the columns of the result.
+
+        Returns:
+            One array of shape (n_tokens, n_features) per window, BOS left out.
+        """
+        ...

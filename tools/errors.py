@@ -1,0 +1,119 @@
+"""One exception per cause; every message names the cause and what to do."""
+
+from __future__ import annotations
+
+EXIT_SOME_FAILED = 1
+"""Exit code when features failed or stayed undecided, or the surroundings cut a run short."""
+
+EXIT_BAD_INPUT = 2
+"""Exit code for bad usage, configuration or input."""
+
+
+class SaesageError(Exception):
+    """Base of every error that saesage raises on purpose."""
+
+    exit_code: int = EXIT_BAD_INPUT
+
+
+class ConfigError(SaesageError):
+    """The run's configuration is malformed or contradicts itself."""
+
+
+class PolicyError(SaesageError):
+    """A node policy is unknown, does not meet its Protocol, or answered with something unusable."""
+
+
+class EvidenceError(PolicyError):
+    """A policy cited an observation that does not exist or does not support the claim."""
+
+
+class RuleError(SaesageError):
+    """A rule's JSON is malformed or names a kind of condition that does not exist."""
+
+
+class SubjectError(SaesageError):
+    """The subject (language model and SAE) cannot be used."""
+
+
+class SubjectNotFound(SubjectError):
+    """A model or SAE is neither a local directory nor to be had from its hub."""
+
+
+class CorruptSubject(SubjectError):
+    """A model or SAE lacks a file or a weight, or one of its files cannot be read."""
+
+
+class DeviceUnavailable(SubjectError):
+    """The device asked for is not there or has too little memory."""
+
+
+class WidthMismatch(SubjectError):
+    """The SAE reads activations of another width than the model's hook point gives."""
+
+
+class UnsupportedHookPoint(SubjectError):
+    """The SAE's hook point does not exist in the model."""
+
+
+class FeatureOutOfRange(SubjectError):
+    """A feature id is not one of the SAE's latents."""
+
+
+class TextTooLong(SubjectError):
+    """A text has more tokens than the SAE's context."""
+
+
+class EmptyText(SubjectError):
+    """A text has no tokens once special tokens are set aside."""
+
+
+class ActivationNotFinite(SubjectError):
+    """The model or SAE gave NaN or an infinity: there is nothing to conclude from."""
+
+    exit_code = EXIT_SOME_FAILED
+
+
+class CorpusError(SaesageError):
+    """The corpus cannot be read or holds too little text."""
+
+
+class CorpusNotFound(CorpusError):
+    """No file matches the corpus path."""
+
+
+class CorpusEncodingError(CorpusError):
+    """A corpus file is not UTF-8."""
+
+
+class CorpusTooSmall(CorpusError):
+    """The corpus is empty, or has too few documents to split."""
+
+
+class DatabaseError(SaesageError):
+    """The DuckDB file cannot be used."""
+
+
+class DatabaseInUse(DatabaseError):
+    """Another process holds the DuckDB file."""
+
+
+class DatabaseNotFound(DatabaseError):
+    """The DuckDB file does not exist."""
+
+
+class SchemaVersionError(DatabaseError):
+    """The DuckDB file was written by another schema version."""
+
+
+class ForeignDatabase(DatabaseError):
+    """The file is no saesage database."""
+
+
+class DatabaseFull(DatabaseError):
+    """The disk is full; what was committed is kept."""
+
+    exit_code = EXIT_SOME_FAILED
+
+
+class RunNotFound(DatabaseError):
+    """The database holds no such run or feature."""
