@@ -1,0 +1,1 @@
+"""Is it any good: measurements of explanations and of the tool itself."""

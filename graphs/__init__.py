@@ -1,0 +1,1 @@
+"""The reasoning: what happens, and in which order."""

@@ -1,0 +1,214 @@
+"""The commands: explain, resume, runs, show, probe, export."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from graphs.config import RunConfig
+    from graphs.runs import Run
+    from tools.database import Database
+
+WARM_UP = "warm-up"
+EXIT_SOME_FAILED = 1
+EXIT_INTERRUPTED = 130
+EXIT_CODES = (
+    "Exit codes: 0 all explained (or measured dead or too rare), 1 some features failed or stayed "
+    "undecided, 2 bad usage or configuration, 130 interrupted."
+)
+
+app = typer.Typer(
+    name="saesage",
+    help="Find out, and prove, what a sparse-autoencoder feature of a language model means.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A run's YAML file.")]
+DatabasePath = Annotated[Path, typer.Argument(metavar="DB", help="A saesage DuckDB file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as budget.rounds=3."),
+]
+RunName = Annotated[
+    str | None, typer.Option("--run", metavar="RUN", help="Which run; the newest if not given.")
+]
+
+
+@app.command(epilog=f"Example: saesage explain graphs/configs/quickstart.yaml. {EXIT_CODES}")
+def explain(
+    config: ConfigPath,
+    features: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help='Instead of the config\'s: "3,17,100-119,random:5".'),
+    ] = None,
+    db: Annotated[
+        Path | None, typer.Option("--db", metavar="FILE", help="Instead of the config's.")
+    ] = None,
+    set_: Overrides = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="Start another run though the database holds this one.")
+    ] = False,
+) -> None:
+    """Explain the features that a config names, or go on where an earlier try stopped."""
+    warm_up()
+    from graphs.runs import RunStore
+    from graphs.storage import open_database
+
+    settings = _settings(config, features, db, set_ or [])
+    with open_database(settings.database, create=True) as database:
+        run = RunStore(database).open(settings, new=new)
+        _go_on(database, [run])
+
+
+@app.command(epilog=f"Example: saesage resume runs/quickstart.duckdb. {EXIT_CODES}")
+def resume(db: DatabasePath) -> None:
+    """Finish every unfinished feature of a database's runs; the database alone is needed."""
+    warm_up()
+    from graphs.runs import RunStore
+    from graphs.storage import open_database
+
+    with open_database(str(db), create=False) as database:
+        store = RunStore(database)
+        store.latest()
+        _go_on(database, store.all())
+
+
+@app.command(epilog="Example: saesage runs runs/quickstart.duckdb")
+def runs(db: DatabasePath) -> None:
+    """List a database's runs with counts by status, time and cost."""
+    from graphs.storage import open_database
+    from graphs.terminal.tables import print_runs
+
+    with open_database(str(db), create=False) as database:
+        print_runs(database)
+
+
+@app.command(epilog="Example: saesage show runs/quickstart.duckdb 17")
+def show(
+    db: DatabasePath,
+    feature: Annotated[
+        int | None, typer.Argument(metavar="[FEATURE]", help="A feature id; all if not given.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    run: RunName = None,
+) -> None:
+    """Show explanations; for one feature also each hypothesis, test and measured activation."""
+    from graphs.storage import open_database
+    from graphs.terminal.show import show_feature, show_run
+
+    with open_database(str(db), create=False) as database:
+        chosen = _chosen(database, run)
+        if feature is None:
+            show_run(database, chosen, as_json=json)
+        else:
+            show_feature(database, chosen, feature, as_json=json)
+
+
+@app.command(
+    epilog='Example: saesage probe graphs/configs/quickstart.yaml --feature 17 "import os"'
+)
+def probe(
+    config: ConfigPath,
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Texts to measure.")],
+    feature: Annotated[int, typer.Option("--feature", metavar="N", help="A feature id.")],
+    set_: Overrides = None,
+) -> None:
+    """Measure a feature on texts: tokens shaded by activation, maximum and mean."""
+    warm_up()
+    settings = _settings(config, None, None, set_ or [])
+    from graphs.run import subject_spec
+    from graphs.terminal.probe import print_probe
+    from tools.subject import load_subject
+
+    print_probe(load_subject(subject_spec(settings.subject)), texts, feature)
+
+
+@app.command(epilog="Example: saesage export runs/quickstart.duckdb --out explanations.jsonl")
+def export(
+    db: DatabasePath,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Standard output if not given.")
+    ] = None,
+) -> None:
+    """Write one JSON object a line for each feature, runs in the order they were started."""
+    from graphs.findings import Findings, export_lines
+    from graphs.runs import RunStore
+    from graphs.storage import open_database
+
+    with open_database(str(db), create=False) as database:
+        findings = Findings(database)
+        lines = [line for run in RunStore(database).all() for line in export_lines(findings, run)]
+    text = "".join(f"{line}\n" for line in lines)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        _write(out, text)
+
+
+def warm_up() -> None:
+    """Import torch and sae-lens in the background, while the command checks its input."""
+    threading.Thread(
+        target=importlib.import_module, args=("tools.subject",), name=WARM_UP, daemon=True
+    ).start()
+
+
+def _settings(
+    config: Path, features: str | None, db: Path | None, overrides: list[str]
+) -> RunConfig:
+    from graphs.config import load_config
+
+    settings = load_config(config, overrides)
+    if features is not None:
+        settings = settings.model_copy(update={"features": tuple(features.split(","))})
+    if db is not None:
+        settings = settings.model_copy(update={"database": str(db)})
+    return settings
+
+
+def _go_on(database: Database, chosen: list[Run]) -> None:
+    """Finish the runs with a progress bar, print what came of them, and exit accordingly."""
+    from rich.console import Console
+
+    from graphs.run import finish_run
+    from graphs.runs import RunStore
+    from graphs.terminal.progress import ProgressReporter
+    from graphs.terminal.tables import print_features
+
+    try:
+        with ProgressReporter(Console(stderr=True)) as reporter:
+            for run in chosen:
+                finish_run(database, run, reporter)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; go on with: saesage resume {database.path}", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    for run in chosen:
+        print_features(Console(highlight=False), database, run)
+    store = RunStore(database)
+    statuses = {status for run in chosen for status in store.statuses(run)}
+    typer.echo(f"evidence: saesage show {database.path} FEATURE", err=True)
+    raise typer.Exit(EXIT_SOME_FAILED if statuses & {"failed", "undecided"} else 0)
+
+
+def _chosen(database: Database, name: str | None) -> Run:
+    from graphs.runs import RunStore
+
+    store = RunStore(database)
+    return store.latest() if name is None else store.named(name)
+
+
+def _write(path: Path, text: str) -> None:
+    from tools.errors import SaesageError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SaesageError(f"cannot write {path}: {error.strerror}; name another path.") from error

@@ -1,0 +1,274 @@
+"""A run's configuration: one YAML file, validated whole, kept with the run."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self, TypeAlias, cast
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from tools.errors import ConfigError
+
+ROLES = (
+    "generate_hypotheses",
+    "design_experiments",
+    "analyze_evidence",
+    "refine_hypotheses",
+    "conclude",
+)
+"""The deciding nodes, each with a policy of its own."""
+
+
+class Section(BaseModel):
+    """Frozen; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SaeConfig(Section):
+    """An SAE from sae-lens' registry (`release` and `id`) or a directory (`path`)."""
+
+    release: str | None = None
+    id: str | None = None
+    path: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.path is None) == (self.release is None and self.id is None):
+            raise ValueError("give either path, or release and id")
+        if self.path is None and (self.release is None or self.id is None):
+            raise ValueError("release and id go together")
+        return self
+
+
+class SubjectConfig(Section):
+    """The language model and the SAE that reads it."""
+
+    model: str
+    """Hub id or directory."""
+    sae: SaeConfig
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+
+class DatasetConfig(Section):
+    """A Hugging Face dataset, streamed."""
+
+    dataset: str
+    split: str = "train"
+    column: str = "text"
+
+
+class CorpusConfig(Section):
+    """Where exemplars and contexts come from."""
+
+    source: str | DatasetConfig
+    """`python-stdlib`, a path or glob, or a dataset."""
+    max_tokens: PositiveInt = 300_000
+    context_size: PositiveInt | None = None
+    """Window length in tokens, special tokens included; null for the SAE's own."""
+
+
+class BudgetConfig(Section):
+    """Limits of one feature's investigation."""
+
+    rounds: PositiveInt = 14
+    experiments: PositiveInt = 200
+    """Texts, all rounds together."""
+    minutes: PositiveFloat | None = None
+
+
+class ThresholdsConfig(Section):
+    """Maximum activations relative to the feature's scale, the mean of its top-10 maxima."""
+
+    active: PositiveFloat = 0.5
+    """At or above: active."""
+    inactive: NonNegativeFloat = 0.1
+    """At or below: inactive; between the two: inconclusive."""
+    strong: PositiveFloat = 0.8
+    """At or above: a strong positive."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.inactive < self.active <= self.strong:
+            raise ValueError("thresholds must be ordered: inactive < active <= strong")
+        return self
+
+
+FeatureSpec: TypeAlias = int | str
+
+
+class RunConfig(Section):
+    """Everything that determines a run's result, and the file that it is kept in."""
+
+    subject: SubjectConfig
+    corpus: CorpusConfig
+    features: tuple[FeatureSpec, ...] = Field(min_length=1)
+    """Ids, ranges such as `"100-119"`, and `"random:20"`."""
+    policies: Mapping[str, str] = Field(default_factory=lambda: {"default": "symbolic"})
+    """A registered name or `package.module:Class` per role, and a `default`."""
+    budget: BudgetConfig = BudgetConfig()
+    thresholds: ThresholdsConfig = ThresholdsConfig()
+    seed: NonNegativeInt = 0
+    database: str = "runs/saesage.duckdb"
+
+    @model_validator(mode="after")
+    def _known_roles(self) -> Self:
+        for role in self.policies:
+            if role not in (*ROLES, "default"):
+                hint = _nearest(role, (*ROLES, "default"))
+                raise ValueError(f"policies: unknown role {role!r}{hint}")
+        return self
+
+    def policy_of(self, role: str) -> str:
+        """The name or import path of the policy for `role`."""
+        return self.policies.get(role, self.policies.get("default", "symbolic"))
+
+    @property
+    def config_hash(self) -> str:
+        """Hash over what determines the result; the database's path does not."""
+        content = self.model_dump(mode="json", exclude={"database"})
+        canonical = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a YAML file, apply `key=value` overrides, resolve its paths.
+
+    Args:
+        path: the YAML file.
+        overrides: such as `corpus.max_tokens=50000`; values are read as YAML.
+
+    Raises:
+        ConfigError: the file is missing, no UTF-8, no YAML, or holds unknown or wrong values.
+    """
+    content = _read_yaml(path)
+    for override in overrides:
+        _apply(content, override)
+    return resolve_paths(parse_config(content), path.resolve().parent)
+
+
+def parse_config(content: Mapping[str, Any]) -> RunConfig:
+    """Validate a configuration that is already a mapping.
+
+    Raises:
+        ConfigError: with one line for each thing that is wrong.
+    """
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as error:
+        lines = dict.fromkeys(_explain(dict(e)) for e in error.errors())
+        raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(lines)) from error
+
+
+def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
+    """Make local paths absolute, so that a run can be resumed from anywhere.
+
+    A relative path is looked for in the working directory, then in `folder` (the config file's).
+    What is found in neither stays as it is: it may be a hub id.
+    """
+    subject, sae, source = config.subject, config.subject.sae, config.corpus.source
+    if sae.path is not None:
+        sae = sae.model_copy(update={"path": _absolute(sae.path, folder)})
+    subject = subject.model_copy(update={"model": _absolute(subject.model, folder), "sae": sae})
+    if isinstance(source, str) and source != "python-stdlib":
+        source = _absolute(source, folder)
+    corpus = config.corpus.model_copy(update={"source": source})
+    return config.model_copy(update={"subject": subject, "corpus": corpus})
+
+
+def _absolute(path: str, folder: Path) -> str:
+    relative = Path(path).expanduser()
+    for base in (Path.cwd(), folder):
+        if any(base.glob(path)) if _is_pattern(path) else (base / relative).exists():
+            return str((base / relative).absolute())
+    return path
+
+
+def _is_pattern(path: str) -> bool:
+    return any(mark in path for mark in "*?[") and not Path(path).is_absolute()
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no config file {path}; check the path.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the config file {path} cannot be read: {error}.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{path} must hold a mapping with the keys {', '.join(_keys(RunConfig))}."
+        )
+    return cast("dict[str, Any]", content)
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(
+            f"--set takes key=value, such as corpus.max_tokens=50000; got {override!r}."
+        )
+    *parents, last = key.split(".")
+    target = content
+    for parent in parents:
+        child: object = target.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: {parent} is no section of the configuration.")
+        target = cast("dict[str, Any]", child)
+    try:
+        target[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from error
+
+
+def _keys(section: type[BaseModel]) -> tuple[str, ...]:
+    return tuple(section.model_fields)
+
+
+def _explain(error: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in error["loc"] if not _is_union_arm(part))
+    if error["type"] != "extra_forbidden":
+        return f"{where}: {error['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+    known = _known_keys(error["loc"][:-1])
+    return f"unknown key {where}{_nearest(str(error['loc'][-1]), known)}"
+
+
+def _is_union_arm(part: object) -> bool:
+    return part in ("str", "int", "DatasetConfig")
+
+
+def _known_keys(location: Sequence[object]) -> tuple[str, ...]:
+    """The keys that the section at `location` takes."""
+    sections: dict[object, type[BaseModel]] = {
+        "subject": SubjectConfig,
+        "sae": SaeConfig,
+        "corpus": CorpusConfig,
+        "source": DatasetConfig,
+        "DatasetConfig": DatasetConfig,
+        "budget": BudgetConfig,
+        "thresholds": ThresholdsConfig,
+    }
+    return _keys(sections[location[-1]] if location else RunConfig)
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"

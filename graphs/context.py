@@ -1,0 +1,87 @@
+"""What nodes are handed and is never serialised: instruments, policies, limits."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from graphs.policies.protocols import (
+    Case,
+    Concluder,
+    Dossier,
+    EvidenceAnalyst,
+    ExperimentDesigner,
+    HypothesisGenerator,
+    HypothesisRefiner,
+    Thresholds,
+)
+from graphs.state import ExplainState, open_hypotheses
+from tools.activations import Subject
+from tools.exemplars import ExemplarSource
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The policy of each deciding role; field names are node names."""
+
+    generate_hypotheses: HypothesisGenerator
+    design_experiments: ExperimentDesigner
+    analyze_evidence: EvidenceAnalyst
+    refine_hypotheses: HypothesisRefiner
+    conclude: Concluder
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a feature's investigation ends, decided or not."""
+
+    rounds: int
+    experiments: int
+    """Texts, all rounds together."""
+    minutes: float | None
+    """Time in nodes; None for no limit."""
+    reviews: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainContext:
+    """The runtime context of the graph."""
+
+    subject: Subject
+    source: ExemplarSource
+    policies: Policies
+    limits: Limits
+    thresholds: Thresholds
+    seed: int
+    """The run's seed."""
+
+    def dossier(self, feature: int) -> Dossier:
+        """What policies are shown of `feature`."""
+        return Dossier(
+            feature=feature,
+            seed=feature_seed(self.seed, feature),
+            statistics=self.source.statistics(feature),
+            exemplars=self.source.exemplars(feature, "propose"),
+            token_table=self.source.token_table(feature),
+            contexts=self.source.exemplars(feature, "test"),
+            tokenization=self.subject,
+            thresholds=self.thresholds,
+        )
+
+
+def feature_seed(seed: int, feature: int) -> int:
+    """A seed of its own for each feature, so that neither order nor interruption changes a draw."""
+    digest = hashlib.sha256(f"{seed}/{feature}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+def case_of(state: ExplainState) -> Case:
+    """The part of the state that policies are shown."""
+    return Case(
+        round=state["round"],
+        reviews=state["reviews"],
+        hypotheses=tuple(state["hypotheses"]),
+        experiments=tuple(state["experiments"]),
+        observations=tuple(state["observations"]),
+        open=tuple(h.id for h in open_hypotheses(state)),
+    )

@@ -1,0 +1,80 @@
+"""Close what is open and have the best-supported explanation worded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langgraph.runtime import Runtime
+
+from graphs.context import ExplainContext, case_of
+from graphs.policies.protocols import Thresholds
+from graphs.records import Conclusion, Explanation, FeatureStatus, Hypothesis, Observation
+from graphs.routing import out_of_budget
+from graphs.state import ExplainState, StateUpdate, merge_by_id, open_hypotheses
+from graphs.verdicts import confidence, predictions_of, tally
+from tools.errors import EvidenceError
+
+
+def conclude(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate:
+    """Word the explanation and compute its confidence.
+
+    Raises:
+        EvidenceError: a claim cites no observation, or one that does not exist.
+    """
+    context = runtime.context
+    closed = [_close(h) for h in open_hypotheses(state)]
+    hypotheses = merge_by_id(state["hypotheses"], closed)
+    final: ExplainState = {**state, "hypotheses": hypotheses, "requests": ()}
+    conclusion = context.policies.conclude.conclude(
+        context.dossier(state["feature"]), case_of(final)
+    )
+    cited = _cited(conclusion, state["observations"])
+    return {
+        "hypotheses": closed,
+        "requests": (),
+        "explanation": _explanation(conclusion, cited, final, context.thresholds),
+        "status": _status(hypotheses, stopped=out_of_budget(state, context.limits)),
+    }
+
+
+def _close(hypothesis: Hypothesis) -> Hypothesis:
+    if hypothesis.status != "pending":
+        return hypothesis
+    reason = f"{hypothesis.reason}; the budget ran out".removeprefix("; ")
+    return hypothesis.model_copy(update={"status": "undecided", "reason": reason})
+
+
+def _cited(conclusion: Conclusion, observations: Sequence[Observation]) -> list[Observation]:
+    known = {observation.id: observation for observation in observations}
+    for claim in conclusion.claims:
+        missing = [id for id in claim.observations if id not in known]
+        if missing:
+            raise EvidenceError(
+                f"conclude cites observations that do not exist: {', '.join(missing)} "
+                f"(claim: {claim.text!r})."
+            )
+    return [known[id] for claim in conclusion.claims for id in claim.observations]
+
+
+def _explanation(
+    conclusion: Conclusion,
+    cited: Sequence[Observation],
+    state: ExplainState,
+    thresholds: Thresholds,
+) -> Explanation:
+    # All results of the hypotheses that are relied on, not only those that a policy chose to cite.
+    relied_on = {observation.hypothesis for observation in cited}
+    counts = tally(
+        (o for o in state["observations"] if o.hypothesis in relied_on),
+        predictions_of(state["experiments"]),
+        thresholds,
+    )
+    value, basis = confidence(counts)
+    return Explanation(**dict(conclusion), confidence=value, confidence_basis=basis)
+
+
+def _status(hypotheses: Sequence[Hypothesis], *, stopped: bool) -> FeatureStatus:
+    if stopped:
+        return "budget"
+    confirmed = any(h.status == "confirmed" and h.polarity == "active" for h in hypotheses)
+    return "explained" if confirmed else "undecided"

@@ -1,0 +1,83 @@
+"""Ask the policy for texts that tell the open hypotheses apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langgraph.runtime import Runtime
+
+from graphs.context import ExplainContext, case_of
+from graphs.records import Design, Experiment, Hypothesis
+from graphs.state import ExplainState, StateUpdate, open_hypotheses
+from tools.errors import PolicyError
+
+
+def design_experiments(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate:
+    """Number the policy's designs as this round's experiments.
+
+    A text that the same hypothesis was tested with before is dropped. A hypothesis for which
+    nothing new is left keeps the status that its results gave, or closes as undecided.
+
+    Raises:
+        PolicyError: a design is for a hypothesis that is not open.
+    """
+    room = runtime.context.limits.experiments - len(state["experiments"])
+    policy = runtime.context.policies.design_experiments
+    dossier = runtime.context.dossier(state["feature"])
+    designs = policy.design_experiments(dossier, case_of(state), room)
+    still_open = open_hypotheses(state)
+    _check(designs, still_open)
+    round = state["round"] + 1
+    experiments = _number(designs, state["experiments"], round)[:room]
+    tested = {experiment.hypothesis for experiment in experiments}
+    return {
+        "round": round,
+        "experiments": experiments,
+        "hypotheses": [_close(h) for h in still_open if h.id not in tested],
+        "requests": tuple(id for id in state["requests"] if id in tested),
+    }
+
+
+def _check(designs: Sequence[Design], still_open: Sequence[Hypothesis]) -> None:
+    strangers = {d.hypothesis for d in designs} - {h.id for h in still_open}
+    if strangers:
+        raise PolicyError(
+            f"design_experiments gave experiments for {', '.join(sorted(strangers))}, which "
+            f"{'is' if len(strangers) == 1 else 'are'} not open; open: "
+            f"{', '.join(h.id for h in still_open)}."
+        )
+
+
+def _number(designs: Sequence[Design], known: Sequence[Experiment], round: int) -> list[Experiment]:
+    seen = {(experiment.hypothesis, experiment.text) for experiment in known}
+    count = len({experiment.design for experiment in known})
+    numbered: list[Experiment] = []
+    for design in designs:
+        fresh = [t for t in design.trials if (design.hypothesis, t.text) not in seen]
+        # A design may hold one text twice: the dict keeps the first of each.
+        trials = {trial.text: trial for trial in reversed(fresh)}
+        if not trials:
+            continue
+        count += 1
+        seen.update((design.hypothesis, text) for text in trials)
+        numbered.extend(
+            Experiment(
+                id=f"E{count}.{n}",
+                design=f"E{count}",
+                hypothesis=design.hypothesis,
+                kind=design.kind,
+                text=trial.text,
+                predicted=trial.predicted,
+                purpose=design.purpose,
+                round=round,
+            )
+            for n, trial in enumerate(reversed(trials.values()), 1)
+        )
+    return numbered
+
+
+def _close(hypothesis: Hypothesis) -> Hypothesis:
+    if hypothesis.status != "pending":
+        return hypothesis
+    reason = f"{hypothesis.reason}; no further test was proposed".removeprefix("; ")
+    return hypothesis.model_copy(update={"status": "undecided", "reason": reason})

@@ -1,0 +1,47 @@
+"""Ask the policy for rival hypotheses, from the propose split alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langgraph.runtime import Runtime
+
+from graphs.context import ExplainContext
+from graphs.records import Hypothesis, Proposal
+from graphs.state import ExplainState, StateUpdate
+from tools.errors import PolicyError
+
+MIN_RIVALS = 4
+
+
+def generate_hypotheses(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate:
+    """Number the policy's proposals.
+
+    Raises:
+        PolicyError: fewer than 4 proposals, or none that says what must not fire.
+    """
+    policy = runtime.context.policies.generate_hypotheses
+    proposals = policy.generate_hypotheses(runtime.context.dossier(state["feature"]))
+    _check(proposals)
+    return {"hypotheses": number(proposals, first=1, round=0)}
+
+
+def number(proposals: Sequence[Proposal], *, first: int, round: int) -> list[Hypothesis]:
+    """Hypotheses `H<first>`, `H<first + 1>`, ... in the order given."""
+    return [
+        Hypothesis(id=f"H{n}", round=round, **dict(proposal))
+        for n, proposal in enumerate(proposals, first)
+    ]
+
+
+def _check(proposals: Sequence[Proposal]) -> None:
+    if len(proposals) < MIN_RIVALS:
+        raise PolicyError(
+            f"generate_hypotheses gave {len(proposals)} hypotheses; at least {MIN_RIVALS} rivals "
+            "are needed to tell explanations apart."
+        )
+    if all(proposal.polarity == "active" for proposal in proposals):
+        raise PolicyError(
+            "generate_hypotheses gave no hypothesis of polarity 'inactive': one must say what "
+            "does NOT fire."
+        )

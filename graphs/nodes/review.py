@@ -1,0 +1,24 @@
+"""Ask whether the evidence is enough, at most 3 times."""
+
+from __future__ import annotations
+
+from langgraph.runtime import Runtime
+
+from graphs.context import ExplainContext, case_of
+from graphs.state import ExplainState, StateUpdate
+from tools.errors import PolicyError
+
+
+def review(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate:
+    """Take the policy's requests for more tests; none means conclude.
+
+    Raises:
+        PolicyError: the review asks about a hypothesis that does not exist.
+    """
+    policy = runtime.context.policies.refine_hypotheses
+    answer = policy.review(runtime.context.dossier(state["feature"]), case_of(state))
+    strangers = set(answer.requests) - {h.id for h in state["hypotheses"]}
+    if strangers:
+        raise PolicyError(f"review asks about unknown hypotheses: {', '.join(sorted(strangers))}.")
+    wanted = answer.requests if answer.decision == "continue" else ()
+    return {"reviews": state["reviews"] + 1, "requests": wanted}

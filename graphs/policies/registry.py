@@ -1,0 +1,77 @@
+"""From a name in the configuration to a policy object."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+from graphs.config import ROLES, RunConfig
+from graphs.context import Policies
+from graphs.policies.protocols import (
+    Concluder,
+    EvidenceAnalyst,
+    ExperimentDesigner,
+    HypothesisGenerator,
+    HypothesisRefiner,
+)
+from tools.errors import PolicyError
+
+REGISTERED: dict[str, str] = {
+    "symbolic": "graphs.policies.symbolic:SymbolicPolicy",
+}
+"""Names that a configuration may use instead of an import path."""
+
+PROTOCOLS: dict[str, type[Any]] = {
+    "generate_hypotheses": HypothesisGenerator,
+    "design_experiments": ExperimentDesigner,
+    "analyze_evidence": EvidenceAnalyst,
+    "refine_hypotheses": HypothesisRefiner,
+    "conclude": Concluder,
+}
+
+
+def load_policies(config: RunConfig) -> Policies:
+    """One policy object for each role; roles of the same name share one object.
+
+    Raises:
+        PolicyError: a name is unknown, cannot be imported or made, or lacks a method of its role.
+    """
+    named = {role: config.policy_of(role) for role in ROLES}
+    made = {name: _make(name) for name in dict.fromkeys(named.values())}
+    for role, name in named.items():
+        if not isinstance(made[name], PROTOCOLS[role]):
+            methods = ", ".join(sorted(PROTOCOLS[role].__protocol_attrs__))
+            raise PolicyError(f"policy {name!r} cannot take the role {role}: it needs {methods}.")
+    return Policies(**{role: made[name] for role, name in named.items()})
+
+
+def _make(name: str) -> Any:
+    policy_class = _find(REGISTERED.get(name, name))
+    try:
+        return policy_class()
+    except TypeError as error:
+        raise PolicyError(f"policy {name!r} cannot be made without arguments: {error}.") from error
+
+
+def _find(path: str) -> Any:
+    module_name, separator, class_name = path.partition(":")
+    if not separator:
+        raise PolicyError(
+            f"unknown policy {path!r}; registered: {', '.join(REGISTERED)}; "
+            "or give an import path such as mypackage.mymodule:MyPolicy."
+        )
+    _make_importable()
+    try:
+        return getattr(importlib.import_module(module_name), class_name)
+    except ImportError as error:
+        raise PolicyError(f"policy module {module_name!r} cannot be imported: {error}.") from error
+    except AttributeError as error:
+        raise PolicyError(f"module {module_name!r} has no policy class {class_name!r}.") from error
+
+
+def _make_importable() -> None:
+    """Let a user's policy lie in the working directory, as with `python -m`."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())

@@ -1,0 +1,262 @@
+"""The domain records as SQL tables, written in the transaction that stores the checkpoint.
+
+Each `*_log` table is insert-only: a record that changes gets a further row, marked with the
+checkpoint that brought the change. The views `features`, `hypotheses`, `experiments`,
+`observations` and `explanations` show the newest row of each record, so that they always agree
+with the newest checkpoint; with `checkpoint_id <= X` the logs give any earlier one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from graphs.records import Experiment, Explanation, FeatureScale, Hypothesis, Observation
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DomainTable:
+    """One kind of record: its columns, and how a record becomes a row."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    """Name and DuckDB type; the first column identifies the record within its feature."""
+    row: Callable[[Any], Row]
+    immutable: bool
+    """Whether a record never changes once written: then only its id is compared."""
+
+    @property
+    def ddl(self) -> tuple[str, str]:
+        """The log table, and the view of each record's newest row."""
+        columns = ", ".join(f"{name} {kind}" for name, kind in self.columns)
+        names = ", ".join(name for name, _ in self.columns)
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.name}_log (thread_id VARCHAR, run VARCHAR, "
+            f"feature INTEGER, checkpoint_id VARCHAR, recorded_at TIMESTAMPTZ DEFAULT now(), "
+            f"{columns})",
+            f"CREATE VIEW IF NOT EXISTS {self.name} AS SELECT run, feature, {names}, checkpoint_id "
+            f"FROM {self.name}_log QUALIFY row_number() OVER (PARTITION BY thread_id, "
+            f"{self.columns[0][0]} ORDER BY checkpoint_id DESC, recorded_at DESC) = 1",
+        )
+
+
+def _hypothesis_row(h: Hypothesis) -> Row:
+    evidence = (list(h.supporting), list(h.contradicting), list(h.inconclusive))
+    words = (h.statement, h.polarity, _json(h.rule), h.status, h.parent, h.round)
+    return (h.id, *words, *evidence, h.reason, h.interpretation)
+
+
+def _experiment_row(e: Experiment) -> Row:
+    return (e.id, e.design, e.hypothesis, e.kind, e.text, e.predicted, e.purpose, e.round)
+
+
+def _observation_row(o: Observation) -> Row:
+    measured = (list(o.tokens), list(o.activations), o.max_activation, o.normalized)
+    return (o.id, o.experiment, o.hypothesis, *measured, o.outcome, o.supports)
+
+
+def _explanation_row(e: Explanation) -> Row:
+    claims = _json([claim.model_dump() for claim in e.claims])
+    words = (e.description, list(e.labels), list(e.not_on))
+    return ("explanation", *words, e.confidence, e.confidence_basis, claims, _json(e.rule))
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+HYPOTHESES = DomainTable(
+    name="hypotheses",
+    columns=(
+        ("id", "VARCHAR"),
+        ("statement", "VARCHAR"),
+        ("polarity", "VARCHAR"),
+        ("rule", "JSON"),
+        ("status", "VARCHAR"),
+        ("parent", "VARCHAR"),
+        ("round", "INTEGER"),
+        ("supporting", "VARCHAR[]"),
+        ("contradicting", "VARCHAR[]"),
+        ("inconclusive", "VARCHAR[]"),
+        ("reason", "VARCHAR"),
+        ("interpretation", "VARCHAR"),
+    ),
+    row=_hypothesis_row,
+    immutable=False,
+)
+EXPERIMENTS = DomainTable(
+    name="experiments",
+    columns=(
+        ("id", "VARCHAR"),
+        ("design", "VARCHAR"),
+        ("hypothesis", "VARCHAR"),
+        ("kind", "VARCHAR"),
+        ("text", "VARCHAR"),
+        ("predicted", "VARCHAR"),
+        ("purpose", "VARCHAR"),
+        ("round", "INTEGER"),
+    ),
+    row=_experiment_row,
+    immutable=True,
+)
+OBSERVATIONS = DomainTable(
+    name="observations",
+    columns=(
+        ("id", "VARCHAR"),
+        ("experiment", "VARCHAR"),
+        ("hypothesis", "VARCHAR"),
+        ("tokens", "VARCHAR[]"),
+        ("activations", "DOUBLE[]"),
+        ("max_activation", "DOUBLE"),
+        ("normalized", "DOUBLE"),
+        ("outcome", "VARCHAR"),
+        ("supports", "BOOLEAN"),
+    ),
+    row=_observation_row,
+    immutable=True,
+)
+EXPLANATIONS = DomainTable(
+    name="explanations",
+    columns=(
+        ("id", "VARCHAR"),
+        ("description", "VARCHAR"),
+        ("labels", "VARCHAR[]"),
+        ("not_on", "VARCHAR[]"),
+        ("confidence", "DOUBLE"),
+        ("confidence_basis", "VARCHAR"),
+        ("claims", "JSON"),
+        ("rule", "JSON"),
+    ),
+    row=_explanation_row,
+    immutable=False,
+)
+TABLES = (HYPOTHESES, EXPERIMENTS, OBSERVATIONS, EXPLANATIONS)
+
+PROGRESS_COLUMNS = (
+    "thread_id",
+    "run",
+    "feature",
+    "checkpoint_id",
+    "status",
+    "scale",
+    "n_tokens",
+    "n_active_tokens",
+    "n_active_windows",
+    "round",
+    "reviews",
+    "forward_passes",
+    "seconds",
+)
+
+PROJECTION_DDL: tuple[str, ...] = (
+    "CREATE TABLE IF NOT EXISTS feature_log (thread_id VARCHAR, run VARCHAR, feature INTEGER, "
+    "checkpoint_id VARCHAR, recorded_at TIMESTAMPTZ DEFAULT now(), status VARCHAR, scale DOUBLE, "
+    "n_tokens BIGINT, n_active_tokens BIGINT, n_active_windows BIGINT, round INTEGER, "
+    "reviews INTEGER, forward_passes INTEGER, seconds DOUBLE)",
+    *(statement for table in TABLES for statement in table.ddl),
+)
+
+
+class DomainProjection:
+    """Writes what a checkpoint changed as rows; the checkpointer calls it in its transaction."""
+
+    def project(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        thread_id: str,
+        checkpoint_id: str,
+        values: Mapping[str, Any],
+        changed: Collection[str],
+    ) -> None:
+        """Add rows for the records of `values` that are new or differ from their newest row."""
+        if "status" not in values:
+            return
+        run, feature = split_thread(thread_id)
+        address = (thread_id, run, feature, checkpoint_id)
+        _insert(connection, "feature_log", PROGRESS_COLUMNS, [(*address, *_progress_row(values))])
+        for table in TABLES:
+            rows = list(map(table.row, _records(table, values, changed)))
+            fresh = _fresh(connection, table, thread_id, rows)
+            columns = ("thread_id", "run", "feature", "checkpoint_id")
+            names = (*columns, *(name for name, _ in table.columns))
+            _insert(connection, f"{table.name}_log", names, [(*address, *row) for row in fresh])
+
+    def forget(self, connection: duckdb.DuckDBPyConnection, thread_id: str) -> None:
+        """Remove the rows of a thread that is deleted."""
+        for name in ("feature", *(table.name for table in TABLES)):
+            connection.execute(f"DELETE FROM {name}_log WHERE thread_id = ?", [thread_id])
+
+    def copy(self, connection: duckdb.DuckDBPyConnection, source: str, target: str) -> None:
+        """Give a copied thread the rows of its original."""
+        run, feature = split_thread(target)
+        for name in ("feature", *(table.name for table in TABLES)):
+            connection.execute(
+                f"INSERT INTO {name}_log SELECT * REPLACE (? AS thread_id, ? AS run, "
+                f"?::INTEGER AS feature) FROM {name}_log WHERE thread_id = ?",
+                [target, run, feature, source],
+            )
+
+
+def thread_of(run: str, feature: int) -> str:
+    """The LangGraph thread that explains one feature of a run."""
+    return f"{run}/{feature}"
+
+
+def split_thread(thread_id: str) -> tuple[str, int]:
+    """Run and feature of a thread."""
+    run, _, feature = thread_id.rpartition("/")
+    return run, int(feature)
+
+
+def _progress_row(values: Mapping[str, Any]) -> Row:
+    scale: FeatureScale | None = values.get("scale")
+    measured: Row = (None, None, None, None)
+    if scale is not None:
+        measured = (scale.scale, scale.n_tokens, scale.n_active_tokens, scale.n_active_windows)
+    counted = ("round", "reviews", "forward_passes", "seconds")
+    return (values["status"], *measured, *(values.get(name, 0) for name in counted))
+
+
+def _records(
+    table: DomainTable, values: Mapping[str, Any], changed: Collection[str]
+) -> Iterable[object]:
+    if table is EXPLANATIONS:
+        explanation = values.get("explanation")
+        return [explanation] if explanation is not None and "explanation" in changed else []
+    return values.get(table.name, []) if table.name in changed else []
+
+
+def _fresh(
+    connection: duckdb.DuckDBPyConnection, table: DomainTable, thread_id: str, rows: list[Row]
+) -> list[Row]:
+    """The rows that are not there yet in this form."""
+    if not rows:
+        return []
+    names = [name for name, _ in table.columns]
+    compared = names[:1] if table.immutable else names
+    known = connection.execute(
+        f"SELECT {', '.join(compared)} FROM {table.name}_log WHERE thread_id = ? QUALIFY "
+        f"row_number() OVER (PARTITION BY {names[0]} "
+        "ORDER BY checkpoint_id DESC, recorded_at DESC) = 1",
+        [thread_id],
+    ).fetchall()
+    newest = {row[0]: row for row in known}
+    return [row for row in rows if newest.get(row[0]) != row[: len(compared)]]
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str], rows: Sequence[Row]
+) -> None:
+    if not rows:
+        return
+    places = f"({', '.join('?' * len(columns))})"
+    connection.execute(
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([places] * len(rows))}",
+        [value for row in rows for value in row],
+    )

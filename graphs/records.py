@@ -1,0 +1,198 @@
+"""The small frozen records that the state holds and the checkpoints keep.
+
+Pydantic models, because LangGraph's serializer rebuilds them through their validators: a tuple
+that MessagePack turned into a list comes back as a tuple, so a round trip gives equal objects.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+HypothesisStatus = Literal["pending", "confirmed", "refuted", "refined", "undecided"]
+"""`pending`: still to be tested; `confirmed` / `refuted`: decided by measurements; `refined`:
+reworded into a child hypothesis; `undecided`: closed without a decision."""
+
+FeatureStatus = Literal["running", "explained", "undecided", "budget", "dead", "too_rare"]
+"""`explained`: at least one hypothesis was confirmed; `undecided`: none was; `budget`: a budget ran
+out first; `dead`: never fires on the corpus; `too_rare`: fires too seldom to be explained."""
+
+Expectation = Literal["active", "inactive"]
+"""What a hypothesis predicts of a text."""
+
+Outcome = Literal["active", "inactive", "inconclusive"]
+"""What was measured: normalized maximum above, below, or between the two thresholds."""
+
+ExperimentKind = Literal[
+    "positive", "negative_control", "minimal_pair", "near_miss", "context_ablation"
+]
+"""`positive`: fits the hypothesis; `negative_control`: should not fire; `minimal_pair`: one thing
+changed; `near_miss`: fits a rival, not this one; `context_ablation`: context taken away."""
+
+
+class Record(BaseModel):
+    """Frozen, closed, comparable by value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Proposal(Record):
+    """A hypothesis as a policy words it."""
+
+    statement: str
+    """One English sentence."""
+    polarity: Expectation = "active"
+    """`inactive` for a hypothesis that says what must NOT fire."""
+    rule: dict[str, Any] | None = None
+    """An executable rule as JSON (see `tools.rules`), if the hypothesis has one."""
+
+
+class Hypothesis(Proposal):
+    """A proposal under test."""
+
+    id: str
+    """`H1`, `H2`, ... in the order proposed."""
+    round: int
+    """The round it was proposed in; 0 before any experiment."""
+    parent: str | None = None
+    """The hypothesis that this one refines."""
+    status: HypothesisStatus = "pending"
+    supporting: tuple[str, ...] = ()
+    """Ids of the observations that came out as predicted."""
+    contradicting: tuple[str, ...] = ()
+    """Ids of the observations that came out against the prediction."""
+    inconclusive: tuple[str, ...] = ()
+    """Ids of the observations between the thresholds."""
+    reason: str = ""
+    """The counts that gave the status."""
+    interpretation: str = ""
+    """What the analysing policy reads out of the evidence; never decides the status."""
+
+    @property
+    def tests(self) -> int:
+        """Number of observations made for it."""
+        return len(self.supporting) + len(self.contradicting) + len(self.inconclusive)
+
+
+class Trial(Record):
+    """One text of an experiment with its prediction."""
+
+    text: str
+    predicted: Expectation
+
+
+class Design(Record):
+    """An experiment as a policy plans it: a set of texts, each with a prediction."""
+
+    hypothesis: str
+    kind: ExperimentKind
+    trials: tuple[Trial, ...]
+    purpose: str = ""
+    """What the set is to tell apart."""
+
+
+class Experiment(Record):
+    """One planned text; the texts of one design share `design`."""
+
+    id: str
+    """`E<design>.<text>`, such as `E3.2`."""
+    design: str
+    """`E<design>`."""
+    hypothesis: str
+    kind: ExperimentKind
+    text: str
+    """Exactly what is tokenised, special tokens aside."""
+    predicted: Expectation
+    purpose: str
+    round: int
+
+
+class Observation(Record):
+    """What the subject did on one experiment's text."""
+
+    id: str
+    """`O<design>.<text>`: the experiment's id with an O."""
+    experiment: str
+    hypothesis: str
+    tokens: tuple[str, ...]
+    activations: tuple[float, ...]
+    """Per token, in the SAE's units, special tokens left out."""
+    max_activation: float
+    normalized: float
+    """`max_activation` over the feature's scale (mean of its top-10 maxima)."""
+    outcome: Outcome
+    supports: bool | None
+    """Whether the outcome is the predicted one; None when inconclusive."""
+
+
+class Interpretation(Record):
+    """What a policy reads out of one hypothesis' evidence, in words."""
+
+    hypothesis: str
+    text: str
+
+
+class Refinement(Record):
+    """A new hypothesis, in place of `parent` or beside the others."""
+
+    proposal: Proposal
+    parent: str | None = None
+
+
+class Review(Record):
+    """Whether the evidence is enough."""
+
+    decision: Literal["conclude", "continue"]
+    requests: tuple[str, ...] = ()
+    """Hypotheses to be tested further."""
+    reason: str = ""
+
+
+class Claim(Record):
+    """One statement of an explanation and the observations that it rests on."""
+
+    text: str
+    observations: tuple[str, ...]
+
+
+class Conclusion(Record):
+    """An explanation as a policy words it."""
+
+    description: str
+    labels: tuple[str, ...]
+    """One, or one for each meaning of a polysemantic feature."""
+    not_on: tuple[str, ...]
+    """What the feature does not fire on."""
+    claims: tuple[Claim, ...]
+    rule: dict[str, Any] | None = None
+
+
+class Explanation(Conclusion):
+    """A conclusion with its confidence, computed from the measurements."""
+
+    confidence: float
+    """In [0, 1]."""
+    confidence_basis: str
+    """How `confidence` was computed, with its counts."""
+
+
+class FeatureScale(Record):
+    """What the corpus says of a feature before any experiment."""
+
+    scale: float
+    """Mean of the top-10 window maxima of the propose split, in the SAE's units."""
+    n_tokens: int
+    n_active_tokens: int
+    n_active_windows: int
+
+
+RECORD_TYPES: tuple[type[Record], ...] = (
+    Hypothesis,
+    Experiment,
+    Observation,
+    Explanation,
+    Claim,
+    FeatureScale,
+)
+"""The types that the state holds: what the strict serializer may bring back."""

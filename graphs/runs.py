@@ -1,0 +1,143 @@
+"""What a database holds: its runs, the features each is to explain, and how far they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from graphs.config import RunConfig, parse_config
+from graphs.projection import PROJECTION_DDL
+from tools.database import Database
+from tools.errors import RunNotFound, SaesageError
+
+RUN_DDL: tuple[str, ...] = (
+    *PROJECTION_DDL,
+    "CREATE TABLE IF NOT EXISTS runs (run VARCHAR, config JSON, config_hash VARCHAR, "
+    "version VARCHAR, created_at TIMESTAMPTZ DEFAULT now())",
+    "CREATE TABLE IF NOT EXISTS run_features (run VARCHAR, feature INTEGER, rank INTEGER, "
+    "harvest VARCHAR)",
+    "CREATE TABLE IF NOT EXISTS failures (run VARCHAR, feature INTEGER, error VARCHAR, "
+    "message VARCHAR, failed_at TIMESTAMPTZ DEFAULT now())",
+    # A failure counts until a later step of the same feature is stored.
+    "CREATE VIEW IF NOT EXISTS features AS "
+    "WITH newest AS (SELECT * FROM feature_log QUALIFY row_number() OVER (PARTITION BY thread_id "
+    "ORDER BY checkpoint_id DESC, recorded_at DESC) = 1), "
+    "failed AS (SELECT * FROM failures QUALIFY row_number() OVER (PARTITION BY run, feature "
+    "ORDER BY failed_at DESC) = 1) "
+    "SELECT p.run, p.feature, p.rank, p.harvest, CASE WHEN n.status <> 'running' THEN n.status "
+    "WHEN f.failed_at >= coalesce(n.recorded_at, f.failed_at) THEN 'failed' "
+    "WHEN n.status IS NULL THEN 'pending' ELSE 'running' END AS status, "
+    "f.message AS failure, n.scale, n.n_tokens, n.n_active_tokens, n.n_active_windows, n.round, "
+    "n.reviews, n.forward_passes, n.seconds, n.checkpoint_id "
+    "FROM run_features p LEFT JOIN newest n ON n.run = p.run AND n.feature = p.feature "
+    "LEFT JOIN failed f ON f.run = p.run AND f.feature = p.feature",
+)
+
+UNFINISHED = ("pending", "running", "failed")
+"""Statuses of features that `resume` goes on with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: a configuration, under a name that its hash gives."""
+
+    name: str
+    config: RunConfig
+
+
+class RunStore:
+    """The run tables of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> list[Run]:
+        """Every run, oldest first."""
+        rows = self._database.rows("SELECT run, config FROM runs ORDER BY created_at, run")
+        return [Run(name, parse_config(json.loads(config))) for name, config in rows]
+
+    def open(self, config: RunConfig, *, new: bool = False) -> Run:
+        """The newest run of this configuration; another one if asked for or if there is none."""
+        prefix = config.config_hash[:12]
+        known = [run for run in self.all() if run.config.config_hash == config.config_hash]
+        if known and not new:
+            return known[-1]
+        run = Run(f"{prefix}-{len(known) + 1}", config)
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO runs (run, config, config_hash, version) VALUES (?, ?, ?, ?)",
+                [run.name, config.model_dump_json(), config.config_hash, version("saesage")],
+            )
+        return run
+
+    def discard_unplanned(self, run: Run) -> None:
+        """Forget a run whose input turned out bad before any feature was planned."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "DELETE FROM runs WHERE run = ? AND run NOT IN (SELECT run FROM run_features)",
+                [run.name],
+            )
+
+    def plan(self, run: Run, features: Sequence[int], harvest: str) -> None:
+        """Write down which features the run explains, in order."""
+        with self._database.transaction() as connection:
+            for rank, feature in enumerate(features):
+                connection.execute(
+                    "INSERT INTO run_features VALUES (?, ?, ?, ?)",
+                    [run.name, feature, rank, harvest],
+                )
+
+    def harvest(self, run: Run) -> str | None:
+        """Key of the harvest that the run's exemplars are from; None before it was made."""
+        rows = self._database.rows("SELECT harvest FROM run_features WHERE run = ?", [run.name])
+        return rows[0][0] if rows else None
+
+    def planned(self, run: Run) -> list[int]:
+        """The run's features, in order; empty while the corpus has not been harvested."""
+        query = "SELECT feature FROM run_features WHERE run = ? ORDER BY rank"
+        return [feature for (feature,) in self._database.rows(query, [run.name])]
+
+    def unfinished(self, run: Run) -> list[int]:
+        """The run's features that have no final status, in order."""
+        query = "SELECT feature, status FROM features WHERE run = ? ORDER BY rank"
+        rows = self._database.rows(query, [run.name])
+        return [feature for feature, status in rows if status in UNFINISHED]
+
+    def record_failure(self, run: Run, feature: int, error: SaesageError) -> None:
+        """Keep why a feature could not be explained."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO failures (run, feature, error, message) VALUES (?, ?, ?, ?)",
+                [run.name, feature, type(error).__name__, str(error)],
+            )
+
+    def statuses(self, run: Run) -> list[str]:
+        """The status of each planned feature, in order."""
+        query = "SELECT status FROM features WHERE run = ? ORDER BY rank"
+        return [status for (status,) in self._database.rows(query, [run.name])]
+
+    def latest(self) -> Run:
+        """The newest run.
+
+        Raises:
+            RunNotFound: the database holds none.
+        """
+        runs = self.all()
+        if not runs:
+            raise RunNotFound("the database holds no run yet; start one with `saesage explain`.")
+        return runs[-1]
+
+    def named(self, name: str) -> Run:
+        """The run of that name.
+
+        Raises:
+            RunNotFound: there is none.
+        """
+        runs = self.all()
+        for run in runs:
+            if run.name == name:
+                return run
+        known = ", ".join(run.name for run in runs) or "none"
+        raise RunNotFound(f"the database holds no run {name!r}; known: {known}.")

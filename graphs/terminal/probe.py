@@ -1,0 +1,36 @@
+"""`saesage probe`: one feature on texts of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from graphs.terminal.shading import shaded
+from tools.activations import Subject
+
+
+def print_probe(subject: Subject, texts: Sequence[str], feature: int) -> None:
+    """Each text with its tokens shaded, its maximum and its mean activation.
+
+    Shading is relative to the strongest token of all the texts.
+
+    Raises:
+        SubjectError: the feature does not exist, or a text cannot be measured.
+    """
+    console = Console(highlight=False)
+    measured = subject.activations(texts, [feature])
+    strongest = max(float(item.activations.max()) for item in measured)
+    console.print(Text(f"feature {feature} at {subject.info.hook_point}", "bold"))
+    for item in measured:
+        values = item.activations[:, 0]
+        peak = int(values.argmax())
+        console.print(shaded(item.tokens, values.tolist(), strongest, console))
+        console.print(
+            Text(
+                f"  max {values.max():.4g} on {item.tokens[peak]!r}, mean {values.mean():.4g}, "
+                f"{len(item.tokens)} tokens",
+                "dim",
+            )
+        )

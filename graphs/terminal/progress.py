@@ -1,0 +1,114 @@
+"""What a person sees while a run goes on."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
+
+
+class Reporter(Protocol):
+    """Hears of what the run does."""
+
+    def stage(self, message: str) -> None:
+        """Something long begins that has no steps to count."""
+        ...
+
+    def harvest(self, done: int, total: int) -> None:
+        """Tokens of the corpus that are measured."""
+        ...
+
+    def features(self, done: int, total: int) -> None:
+        """Features that have a final status."""
+        ...
+
+    def step(self, feature: int, node: str) -> None:
+        """A node of the graph begins."""
+        ...
+
+
+class SilentReporter:
+    """For runs that nobody watches, such as those of a notebook or a test."""
+
+    def stage(self, message: str) -> None:
+        """Say nothing."""
+
+    def harvest(self, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def features(self, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def step(self, feature: int, node: str) -> None:
+        """Say nothing."""
+
+
+class RateColumn(ProgressColumn):
+    """How many a minute, or thousands a second for tokens."""
+
+    def render(self, task: Task) -> Text:
+        """The rate so far, or nothing before the first is done."""
+        if not task.speed:
+            return Text("")
+        if task.fields.get("unit") == "tokens":
+            return Text(f"{task.speed / 1000:.1f}k tokens/s")
+        return Text(f"{60 * task.speed:.1f}/min")
+
+
+class ProgressReporter:
+    """A progress bar on standard error, so that standard output stays for results."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            RateColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._console = console
+        self._harvest = self._progress.add_task("reading corpus", visible=False, unit="tokens")
+        self._features = self._progress.add_task("features", visible=False)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def stage(self, message: str) -> None:
+        """One line that stays."""
+        self._progress.console.print(f"[dim]{message}[/dim]", highlight=False)
+
+    def harvest(self, done: int, total: int) -> None:
+        """Move the corpus bar."""
+        self._progress.update(
+            self._harvest, completed=done, total=total, visible=done < total, refresh=True
+        )
+
+    def features(self, done: int, total: int) -> None:
+        """Move the features bar."""
+        self._progress.update(self._features, completed=done, total=total, visible=True)
+
+    def step(self, feature: int, node: str) -> None:
+        """Name the feature and step beside the bar."""
+        self._progress.update(self._features, description=f"feature {feature}: {node:<19}")

@@ -1,0 +1,123 @@
+"""`saesage show`: an explanation with the hypotheses and measurements behind it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from graphs.findings import Findings, export_record
+from graphs.runs import Run
+from graphs.terminal.shading import shaded
+from graphs.terminal.tables import print_features
+from tools.database import Database
+
+Row = dict[str, Any]
+
+_STATUS_STYLE = {
+    "confirmed": "green",
+    "refuted": "red",
+    "refined": "yellow",
+    "undecided": "yellow",
+    "pending": "dim",
+}
+_HELD = {True: ("held", "green"), False: ("failed", "red"), None: ("unclear", "yellow")}
+
+
+def show_run(database: Database, run: Run, *, as_json: bool) -> None:
+    """Every feature of a run with its explanation."""
+    console = Console(highlight=False)
+    if as_json:
+        findings = Findings(database)
+        records = [export_record(findings, run, row) for row in findings.features(run)]
+        _print_json(console, records)
+    else:
+        print_features(console, database, run)
+
+
+def show_feature(database: Database, run: Run, feature: int, *, as_json: bool) -> None:
+    """One feature: explanation, hypotheses with verdicts, each test with its activations.
+
+    Raises:
+        RunNotFound: the run does not explain that feature.
+    """
+    findings = Findings(database)
+    row = findings.feature(run, feature)
+    hypotheses = findings.hypotheses(run, feature)
+    experiments = findings.experiments(run, feature)
+    console = Console(highlight=False)
+    if as_json:
+        full = {**export_record(findings, run, row), "experiments": experiments}
+        full["hypotheses"] = [_public(h) for h in hypotheses]
+        full["claims"] = json.loads(row["claims"] or "[]")
+        _print_json(console, full)
+        return
+    _print_explanation(console, run, row)
+    for hypothesis in hypotheses:
+        own = [e for e in experiments if e["hypothesis"] == hypothesis["id"]]
+        _print_hypothesis(console, hypothesis, own, row["scale"])
+
+
+def _public(hypothesis: Row) -> Row:
+    return {k: v for k, v in hypothesis.items() if k not in ("run", "feature", "checkpoint_id")}
+
+
+def _print_json(console: Console, content: object) -> None:
+    console.out(json.dumps(content, ensure_ascii=False, indent=2), highlight=False)
+
+
+def _print_explanation(console: Console, run: Run, row: Row) -> None:
+    console.print(Text(f"Feature {row['feature']} · {row['status']} · run {run.name}", "bold"))
+    if row["n_tokens"] is not None:
+        console.print(
+            f"fires on {row['n_active_tokens']:,} of {row['n_tokens']:,} corpus tokens; "
+            f"scale {row['scale']:.3g} (mean of its top-10 maxima)"
+        )
+    if row["failure"] and row["status"] == "failed":
+        console.print(Text(row["failure"], "red"))
+    if row["description"] is None:
+        return
+    console.print(Text(f"\n{row['description']}"))
+    _print_list(console, "labels", row["labels"])
+    _print_list(console, "not on", row["not_on"])
+    console.print(Text(f"confidence {row['confidence']:.2f}: {row['confidence_basis']}"))
+    for claim in json.loads(row["claims"]):
+        console.print(Text(f"  · {claim['text']} ({', '.join(claim['observations'])})", "dim"))
+
+
+def _print_list(console: Console, name: str, items: list[str]) -> None:
+    if items:
+        console.print(Text(f"{name}: {'; '.join(items)}"))
+
+
+def _print_hypothesis(
+    console: Console, hypothesis: Row, experiments: list[Row], scale: float
+) -> None:
+    refines = f", refines {hypothesis['parent']}" if hypothesis["parent"] else ""
+    title = Text(f"\n{hypothesis['id']} ", "bold")
+    title.append(hypothesis["status"], _STATUS_STYLE[hypothesis["status"]])
+    title.append(f"{refines}: {hypothesis['statement']}", "not bold")
+    console.print(title)
+    for name in ("reason", "interpretation"):
+        if hypothesis[name]:
+            console.print(Text(f"   {hypothesis[name]}", "dim"))
+    for experiment in experiments:
+        _print_experiment(console, experiment, scale)
+
+
+def _print_experiment(console: Console, experiment: Row, scale: float) -> None:
+    if experiment["outcome"] is None:
+        console.print(Text(f"   {experiment['id']} not run yet: {experiment['text']!r}", "dim"))
+        return
+    word, style = _HELD[experiment["supports"]]
+    head = Text(f"   {experiment['id']:<6}", "dim")
+    head.append(f"{word:<8}", style)
+    head.append(
+        f"{experiment['kind'].replace('_', ' ')}, predicted {experiment['predicted']}, "
+        f"max {experiment['max_activation']:.3g} ({experiment['normalized']:.2f} of scale)"
+    )
+    console.print(head)
+    line = shaded(experiment["tokens"], experiment["activations"], scale, console)
+    console.print(Text("          ").append_text(line))

@@ -1,0 +1,79 @@
+"""Tables of runs and of features."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from graphs.findings import Findings
+from graphs.runs import Run, RunStore
+from tools.database import Database
+
+_STATUS_STYLE = {
+    "explained": "green",
+    "undecided": "yellow",
+    "budget": "yellow",
+    "failed": "red",
+    "dead": "dim",
+    "too_rare": "dim",
+}
+
+
+def print_runs(database: Database) -> None:
+    """Each run with its model, counts by status, experiments and time."""
+    console = Console(highlight=False)
+    findings = Findings(database)
+    runs = RunStore(database).all()
+    if not runs:
+        console.print("no runs yet; start one with `saesage explain CONFIG`.")
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("run", "model", "policy", "features", "experiments", "passes", "seconds"):
+        table.add_column(name, overflow="fold")
+    for run in runs:
+        rows = findings.features(run)
+        counts = Counter(row["status"] for row in rows)
+        table.add_row(
+            run.name,
+            run.config.subject.model.rstrip("/").rsplit("/", 1)[-1],
+            run.config.policies.get("default", "symbolic"),
+            ", ".join(f"{n} {status}" for status, n in counts.items()) or "not planned yet",
+            str(sum(row["n_experiments"] for row in rows)),
+            str(sum(row["forward_passes"] or 0 for row in rows)),
+            f"{sum(row['seconds'] or 0 for row in rows):.1f}",
+        )
+    console.print(table)
+
+
+def print_features(console: Console, database: Database, run: Run) -> None:
+    """Each feature of a run with its status, confidence and explanation."""
+    table = Table(box=None, header_style="bold", pad_edge=False, show_edge=False)
+    table.add_column("feature", justify="right")
+    table.add_column("status")
+    table.add_column("conf.", justify="right")
+    table.add_column("tests", justify="right")
+    table.add_column("explanation", overflow="fold", ratio=1)
+    for row in Findings(database).features(run):
+        confidence = "" if row["confidence"] is None else f"{row['confidence']:.2f}"
+        table.add_row(
+            str(row["feature"]),
+            Text(row["status"], _STATUS_STYLE.get(row["status"], "")),
+            confidence,
+            str(row["n_experiments"]),
+            Text(_words(row)),
+        )
+    console.print(table)
+
+
+def _words(row: dict[str, object]) -> str:
+    """The explanation, or what was measured in its place."""
+    if row["description"] is not None:
+        return str(row["description"])
+    if row["status"] == "failed":
+        return str(row["failure"])
+    if row["n_active_tokens"] is not None and row["status"] in ("dead", "too_rare"):
+        return f"fires on {row['n_active_tokens']:,} of {row['n_tokens']:,} corpus tokens"
+    return ""

@@ -1,0 +1,102 @@
+"""The configuration: read whole, or refused with the reason and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from graphs.config import load_config, parse_config
+from tools.errors import ConfigError
+
+GOOD = {
+    "subject": {"model": "some/model", "sae": {"release": "a-release", "id": "an-id"}},
+    "corpus": {"source": "python-stdlib"},
+    "features": [3, "100-119", "random:2"],
+}
+
+
+def write(folder: Path, content: object) -> Path:
+    path = folder / "run.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return path
+
+
+def test_defaults_are_those_documented(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, GOOD))
+    assert config.corpus.max_tokens == 300_000
+    assert config.budget.rounds == 14
+    assert config.budget.experiments == 200
+    assert config.budget.minutes is None
+    assert config.policy_of("conclude") == "symbolic"
+    assert config.seed == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bugdet": {}}, "unknown key bugdet; did you mean 'budget'?"),
+        ({"budget": {"round": 3}}, "unknown key budget.round; did you mean 'rounds'?"),
+        ({"corpus": {"source": "x", "max_token": 3}}, "did you mean 'max_tokens'?"),
+        ({"subject": {"model": "m", "sae": {"pth": "x"}}}, "did you mean 'path'?"),
+        ({"policies": {"analyse_evidence": "symbolic"}}, "did you mean 'analyze_evidence'?"),
+        ({"subject": {"model": "m", "sae": {"path": "x", "id": "y"}}}, "either path, or release"),
+        ({"subject": {"model": "m", "sae": {"id": "y"}}}, "release and id go together"),
+        ({"features": []}, "features"),
+        ({"budget": {"rounds": 0}}, "budget.rounds"),
+        ({"thresholds": {"active": 0.1, "inactive": 0.5}}, "inactive < active"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, {**GOOD, **change}))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- just\n- a list", ""])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"run\.yaml"):
+        load_config(write(tmp_path, text))
+
+
+def test_a_missing_file_and_bad_bytes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no config file"):
+        load_config(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "bad.yaml")
+
+
+def test_overrides(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    config = load_config(path, ["budget.rounds=3", "policies.conclude=a.b:C", "features=[1, 2]"])
+    assert config.budget.rounds == 3
+    assert config.policy_of("conclude") == "a.b:C"
+    assert config.features == (1, 2)
+    for wrong in ("budget.rounds", "=3", "seed.x=1"):
+        with pytest.raises(ConfigError):
+            load_config(path, [wrong])
+
+
+def test_the_hash_is_of_what_determines_the_result() -> None:
+    config = parse_config(GOOD)
+    assert config.config_hash == parse_config({**GOOD, "database": "other.duckdb"}).config_hash
+    assert config.config_hash != parse_config({**GOOD, "seed": 1}).config_hash
+
+
+def test_paths_are_found_beside_the_file_or_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside, here = tmp_path / "beside", tmp_path / "here"
+    for folder in (beside / "model", here / "texts"):
+        folder.mkdir(parents=True)
+    (here / "texts" / "a.txt").write_text("text")
+    monkeypatch.chdir(here)
+    content = {**GOOD, "corpus": {"source": "texts/*.txt"}}
+    content["subject"] = {"model": "model", "sae": {"path": "missing"}}
+    config = load_config(write(beside, content))
+    assert config.subject.model == str(beside / "model")
+    assert config.corpus.source == str(here / "texts" / "*.txt")
+    assert config.subject.sae.path == "missing"
