@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 
@@ -181,7 +181,7 @@ class DomainProjection:
         address = (thread_id, run, feature, checkpoint_id)
         _insert(connection, "feature_log", PROGRESS_COLUMNS, [(*address, *_progress_row(values))])
         for table in TABLES:
-            rows = list(map(table.row, _records(table, values, changed)))
+            rows = [_storable(table.row(record)) for record in _records(table, values, changed)]
             fresh = _fresh(connection, table, thread_id, rows)
             columns = ("thread_id", "run", "feature", "checkpoint_id")
             names = (*columns, *(name for name, _ in table.columns))
@@ -230,6 +230,19 @@ def _records(
         explanation = values.get("explanation")
         return [explanation] if explanation is not None and "explanation" in changed else []
     return values.get(table.name, []) if table.name in changed else []
+
+
+def _storable(row: Row) -> Row:
+    """The row with lone surrogates spelt out, which DuckDB would refuse."""
+    return tuple(_escaped(value) for value in row)
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return (
+        [_escaped(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
+    )
 
 
 def _fresh(

@@ -42,7 +42,7 @@ def load_policies(config: RunConfig) -> Policies:
     made = {name: _make(name) for name in dict.fromkeys(named.values())}
     for role, name in named.items():
         if not isinstance(made[name], PROTOCOLS[role]):
-            methods = ", ".join(sorted(PROTOCOLS[role].__protocol_attrs__))
+            methods = ", ".join(name for name in vars(PROTOCOLS[role]) if not name.startswith("_"))
             raise PolicyError(f"policy {name!r} cannot take the role {role}: it needs {methods}.")
     return Policies(**{role: made[name] for role, name in named.items()})
 

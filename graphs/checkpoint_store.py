@@ -1,0 +1,269 @@
+"""Checkpoints as rows: the tables and every SQL statement of the DuckDB checkpointer.
+
+Each function runs inside the caller's transaction. The tables have no keys and no indexes: every
+writer holds the lock of `tools.database`, so checking first and inserting then is safe, whereas
+DuckDB's indexes can refuse a transaction that deletes a row and inserts it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
+
+from duckdb import DuckDBPyConnection
+
+from graphs.checkpoint_records import Address, StoredCheckpoint, StoredWrite, to_json
+
+DDL = (
+    """CREATE TABLE IF NOT EXISTS checkpoints (
+        thread_id VARCHAR NOT NULL,
+        checkpoint_ns VARCHAR NOT NULL,
+        checkpoint_id VARCHAR NOT NULL,
+        parent_checkpoint_id VARCHAR,
+        checkpoint JSON NOT NULL,
+        metadata JSON NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS checkpoint_blobs (
+        thread_id VARCHAR NOT NULL,
+        checkpoint_ns VARCHAR NOT NULL,
+        channel VARCHAR NOT NULL,
+        version VARCHAR NOT NULL,
+        type VARCHAR NOT NULL,
+        value BLOB NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS checkpoint_writes (
+        thread_id VARCHAR NOT NULL,
+        checkpoint_ns VARCHAR NOT NULL,
+        checkpoint_id VARCHAR NOT NULL,
+        task_id VARCHAR NOT NULL,
+        task_path VARCHAR NOT NULL,
+        idx INTEGER NOT NULL,
+        channel VARCHAR NOT NULL,
+        type VARCHAR NOT NULL,
+        value BLOB NOT NULL)""",
+)
+"""The tables: checkpoints without their values, values by channel and version, pending writes."""
+
+_TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
+
+_AT = "thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?"
+
+_AMONG = "thread_id = ? AND checkpoint_ns = ? AND checkpoint_id IN (SELECT unnest(?))"
+
+_BATCH = 100
+"""Ancestors loaded at once; LangGraph's default number of updates between two snapshots."""
+
+
+def save(connection: DuckDBPyConnection, checkpoint: StoredCheckpoint) -> None:
+    """Store a checkpoint and its changed values, replacing an earlier one of the same id."""
+    thread_id, checkpoint_ns, _ = checkpoint.address
+    versions = checkpoint.versions
+    keys = [(channel, versions[channel]) for channel in checkpoint.values]
+    deleted = connection.execute(f"DELETE FROM checkpoints WHERE {_AT}", checkpoint.address)
+    if deleted.fetchall() != [(0,)]:
+        connection.execute(
+            "DELETE FROM checkpoint_blobs WHERE thread_id = ? AND checkpoint_ns = ? "
+            "AND (channel, version) IN (SELECT unnest(?), unnest(?))",
+            [thread_id, checkpoint_ns, [key[0] for key in keys], [key[1] for key in keys]],
+        )
+    texts = to_json(checkpoint.skeleton), to_json(checkpoint.metadata)
+    _insert(connection, "checkpoints", [(*checkpoint.address, checkpoint.parent_id, *texts)])
+    _insert(
+        connection,
+        "checkpoint_blobs",
+        [(thread_id, checkpoint_ns, *key, *checkpoint.values[key[0]]) for key in keys],
+    )
+
+
+def save_writes(
+    connection: DuckDBPyConnection, address: Address, task_id: str, writes: Iterable[StoredWrite]
+) -> None:
+    """Store the writes of one task: results it saved before stand, `idx < 0` is replaced.
+
+    A task that runs again after a crash must not change results that were already saved; its
+    errors, interrupts and resume values (LangGraph numbers those below zero) must be the latest.
+    """
+    task = [*address, task_id]
+    at_task = f"{_AT} AND task_id = ?"
+    found = connection.execute(f"SELECT idx FROM checkpoint_writes WHERE {at_task}", task)
+    saved = {idx for (idx,) in found.fetchall()}
+    kept = [write for write in writes if write.idx < 0 or write.idx not in saved]
+    if replaced := [write.idx for write in kept if write.idx in saved]:
+        connection.execute(
+            f"DELETE FROM checkpoint_writes WHERE {at_task} AND idx IN (SELECT unnest(?))",
+            [*task, replaced],
+        )
+    _insert(connection, "checkpoint_writes", [(*address, *w[:-1], *w.value) for w in kept])
+
+
+def find(
+    connection: DuckDBPyConnection,
+    thread_id: str | None = None,
+    checkpoint_ns: str | None = None,
+    checkpoint_id: str | None = None,
+    *,
+    before: str | None = None,
+    run_ids: Sequence[str] | None = None,
+    limit: int | None = None,
+) -> list[StoredCheckpoint]:
+    """Find checkpoints, newest first, without values and writes; None means any."""
+    conditions: dict[str, str | Sequence[str] | None] = {
+        "thread_id = ?": thread_id,
+        "checkpoint_ns = ?": checkpoint_ns,
+        "checkpoint_id = ?": checkpoint_id,
+        "checkpoint_id < ?": before,
+        "metadata ->> 'run_id' IN (SELECT unnest(?))": run_ids,
+    }
+    given = {sql: value for sql, value in conditions.items() if value is not None}
+    found = connection.execute(
+        f"SELECT * FROM checkpoints WHERE {' AND '.join(given) or 'true'} "
+        "ORDER BY checkpoint_id DESC LIMIT ?",
+        [*given.values(), limit],
+    )
+    return [
+        StoredCheckpoint(Address(*row[:3]), row[3], json.loads(row[4]), json.loads(row[5]))
+        for row in found.fetchall()
+    ]
+
+
+def load(
+    connection: DuckDBPyConnection,
+    checkpoints: Sequence[StoredCheckpoint],
+    channels: Collection[str] | None = None,
+) -> list[StoredCheckpoint]:
+    """Add the values and writes, of all channels or of those named, in two statements."""
+    threads = list({checkpoint.address.thread_id for checkpoint in checkpoints})
+    versions = list({v for checkpoint in checkpoints for v in checkpoint.versions.values()})
+    ids = [checkpoint.address.checkpoint_id for checkpoint in checkpoints]
+    wanted, names = ("", []) if channels is None else ("AND channel = ANY(?)", [list(channels)])
+    found = connection.execute(
+        "SELECT * FROM checkpoint_blobs WHERE thread_id = ANY(?) "
+        f"AND version IN (SELECT unnest(?)) {wanted}",
+        [threads, versions, *names],
+    )
+    blobs = {row[:4]: row[4:] for row in found.fetchall()}
+    found = connection.execute(
+        "SELECT * FROM checkpoint_writes WHERE thread_id = ANY(?) "
+        f"AND checkpoint_id IN (SELECT unnest(?)) {wanted} ORDER BY task_path, task_id, idx",
+        [threads, ids, *names],
+    )
+    writes: defaultdict[Address, list[StoredWrite]] = defaultdict(list)
+    for row in found.fetchall():
+        writes[Address(*row[:3])].append(StoredWrite(*row[3:7], value=row[7:]))
+    return [
+        replace(
+            checkpoint,
+            values={
+                channel: blobs[key]
+                for channel, version in checkpoint.versions.items()
+                if (key := (*checkpoint.address[:2], channel, version)) in blobs
+            },
+            writes=writes[checkpoint.address],
+        )
+        for checkpoint in checkpoints
+    ]
+
+
+def lineage(
+    connection: DuckDBPyConnection, checkpoint: StoredCheckpoint, channels: Collection[str]
+) -> list[StoredCheckpoint]:
+    """Load the ancestors that a `DeltaChannel`'s value is rebuilt from, parent first.
+
+    A delta channel is stored as the writes since its last snapshot, so the line goes back to where
+    each of the channels has a value, or to the thread's first checkpoint.
+    """
+    line = _ancestors(connection, checkpoint)
+    missing = set(channels)
+    needed: list[StoredCheckpoint] = []
+    for start in range(0, len(line), _BATCH):
+        for ancestor in load(connection, line[start : start + _BATCH], channels):
+            if not missing:
+                return needed
+            needed.append(ancestor)
+            missing -= ancestor.values.keys()
+    return needed
+
+
+def superseded(connection: DuckDBPyConnection, thread_id: str) -> list[StoredCheckpoint]:
+    """The checkpoints of a thread without which the newest of each namespace is still whole."""
+    found = find(connection, thread_id)
+    newest: dict[str, StoredCheckpoint] = {}
+    delta_channels: defaultdict[str, set[str]] = defaultdict(set)
+    for checkpoint in found:
+        namespace = checkpoint.address.checkpoint_ns
+        newest.setdefault(namespace, checkpoint)
+        # The only trace of a delta channel that a saver sees. Older checkpoints count too: a
+        # channel that has become an ordinary one may have no value of its own yet.
+        delta_channels[namespace].update(
+            checkpoint.metadata.get("counters_since_delta_snapshot") or ()
+        )
+    kept = {checkpoint.address for checkpoint in newest.values()}
+    for namespace, checkpoint in newest.items():
+        channels = delta_channels[namespace] & checkpoint.versions.keys()
+        channels -= load(connection, [checkpoint], channels)[0].values.keys()
+        kept |= {ancestor.address for ancestor in lineage(connection, checkpoint, channels)}
+    return [checkpoint for checkpoint in found if checkpoint.address not in kept]
+
+
+def discard(
+    connection: DuckDBPyConnection, thread_id: str, doomed: Iterable[StoredCheckpoint]
+) -> None:
+    """Delete checkpoints of one thread, their writes, and the values nobody refers to any more."""
+    by_namespace: defaultdict[str, list[str]] = defaultdict(list)
+    for checkpoint in doomed:
+        by_namespace[checkpoint.address.checkpoint_ns].append(checkpoint.address.checkpoint_id)
+    for checkpoint_ns, ids in by_namespace.items():
+        for table in ("checkpoints", "checkpoint_writes"):
+            connection.execute(
+                f"DELETE FROM {table} WHERE {_AMONG}", [thread_id, checkpoint_ns, ids]
+            )
+    connection.execute(
+        """DELETE FROM checkpoint_blobs
+        WHERE thread_id = $thread_id AND (checkpoint_ns, channel, version) NOT IN (
+            SELECT checkpoint_ns, unnest(map_keys(versions)), unnest(map_values(versions))
+            FROM (
+                SELECT checkpoint_ns,
+                    (checkpoint -> 'channel_versions')::MAP(VARCHAR, VARCHAR) AS versions
+                FROM checkpoints WHERE thread_id = $thread_id))""",
+        {"thread_id": thread_id},
+    )
+
+
+def delete(connection: DuckDBPyConnection, thread_id: str) -> None:
+    """Delete everything of a thread."""
+    for table in _TABLES:
+        connection.execute(f"DELETE FROM {table} WHERE thread_id = ?", [thread_id])
+
+
+def copy(connection: DuckDBPyConnection, source: str, target: str) -> None:
+    """Copy everything of a thread to another one."""
+    for table in _TABLES:
+        connection.execute(
+            f"INSERT INTO {table} SELECT * REPLACE (? AS thread_id) FROM {table} "
+            "WHERE thread_id = ?",
+            [target, source],
+        )
+
+
+def _ancestors(
+    connection: DuckDBPyConnection, checkpoint: StoredCheckpoint
+) -> list[StoredCheckpoint]:
+    found = find(connection, *checkpoint.address[:2])
+    by_id = {each.address.checkpoint_id: each for each in found}
+    line: list[StoredCheckpoint] = []
+    parent = by_id.get(checkpoint.parent_id or "")
+    while parent is not None:
+        line.append(parent)
+        parent = by_id.get(parent.parent_id or "")
+    return line
+
+
+def _insert(connection: DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert rows in one statement: `executemany` would plan and run one for each."""
+    if rows:
+        row = f"({', '.join('?' * len(rows[0]))})"
+        connection.execute(
+            f"INSERT INTO {table} VALUES {', '.join([row] * len(rows))}",
+            list(chain.from_iterable(rows)),
+        )

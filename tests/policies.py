@@ -1,0 +1,128 @@
+"""Policies for tests: a scripted scientist, and one class per role to be named in a config."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from graphs.policies.protocols import Case, Dossier
+from graphs.records import (
+    Claim,
+    Conclusion,
+    Design,
+    Interpretation,
+    Proposal,
+    Refinement,
+    Review,
+    Trial,
+)
+
+PROPOSALS = (
+    Proposal(statement="fires on the word return"),
+    Proposal(statement="fires on animals"),
+    Proposal(statement="fires on digits"),
+    Proposal(statement="does not fire on colours", polarity="inactive"),
+)
+FIRING = ("we return it", "to return a value", "and return None")
+SILENT = ("a cat and a dog", "the big dog", "one red house")
+TRIALS = {
+    "H1": [*(Trial(text=t, predicted="active") for t in FIRING)],
+    "H2": [*(Trial(text=t, predicted="active") for t in SILENT)],
+    "H3": [
+        Trial(text="1 2 3", predicted="active"),
+        Trial(text="we return 4", predicted="inactive"),
+    ],
+    "H4": [Trial(text=t, predicted="inactive") for t in ("red green", "a blue house")],
+}
+
+
+class ScriptedPolicy:
+    """Proposes one right hypothesis, two wrong ones and a negative; tests each once."""
+
+    def generate_hypotheses(self, dossier: Dossier) -> Sequence[Proposal]:
+        return PROPOSALS
+
+    def design_experiments(self, dossier: Dossier, case: Case, room: int) -> Sequence[Design]:
+        return [
+            Design(hypothesis=id, kind="positive", trials=tuple(TRIALS[id]))
+            for id in case.open
+            if id in TRIALS
+        ]
+
+    def analyze_evidence(self, dossier: Dossier, case: Case) -> Sequence[Interpretation]:
+        return [Interpretation(hypothesis=id, text=f"about {id}") for id in case.open]
+
+    def refine_hypotheses(self, dossier: Dossier, case: Case) -> Sequence[Refinement]:
+        return []
+
+    def review(self, dossier: Dossier, case: Case) -> Review:
+        return Review(decision="conclude")
+
+    def conclude(self, dossier: Dossier, case: Case) -> Conclusion:
+        confirmed = [h for h in case.hypotheses if h.status == "confirmed"]
+        return Conclusion(
+            description="; ".join(h.statement for h in confirmed) or "nothing found",
+            labels=tuple(h.statement for h in confirmed),
+            not_on=(),
+            claims=tuple(Claim(text=h.statement, observations=h.supporting) for h in confirmed),
+        )
+
+
+class Overclaiming(ScriptedPolicy):
+    """Proposes a thing as ScriptedPolicy does and cites an observation that was never made."""
+
+    def conclude(self, dossier: Dossier, case: Case) -> Conclusion:
+        claim = Claim(text="trust me", observations=("O99.1",))
+        return Conclusion(description="d", labels=("l",), not_on=(), claims=(claim,))
+
+
+class OneIdea(ScriptedPolicy):
+    """Proposes a single hypothesis."""
+
+    def generate_hypotheses(self, dossier: Dossier) -> Sequence[Proposal]:
+        return PROPOSALS[:1]
+
+
+class Insatiable(ScriptedPolicy):
+    """Always has another text for every open hypothesis, and never lets one be decided."""
+
+    def design_experiments(self, dossier: Dossier, case: Case, room: int) -> Sequence[Design]:
+        return [
+            Design(
+                hypothesis=id,
+                kind="positive",
+                trials=(
+                    Trial(text=f"we return {case.round} {id[1:]}", predicted="active"),
+                    Trial(text=f"we return it {case.round} {id[1:]}", predicted="inactive"),
+                ),
+            )
+            for id in case.open
+        ]
+
+    def refine_hypotheses(self, dossier: Dossier, case: Case) -> Sequence[Refinement]:
+        return [
+            Refinement(proposal=Proposal(statement=f"{id}, differently"), parent=id)
+            for id in case.open
+        ]
+
+
+class Recording(ScriptedPolicy):
+    """Notes which of its methods were called."""
+
+    calls: ClassVar[list[str]] = []
+
+    def __getattribute__(self, name: str) -> object:
+        if not name.startswith("_") and name != "calls":
+            Recording.calls.append(name)
+        return super().__getattribute__(name)
+
+
+class NotAPolicy:
+    """Has no method of any role."""
+
+
+class NeedsArguments(ScriptedPolicy):
+    """Cannot be made from its name alone."""
+
+    def __init__(self, something: int) -> None:
+        self.something = something

@@ -1,0 +1,142 @@
+"""Killed with SIGKILL at random moments, a run resumes to what it would have found anyway."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from graphs.checkpointer import DuckDBSaver, strict_serializer
+from graphs.findings import Findings, export_lines
+from graphs.projection import thread_of
+from graphs.records import RECORD_TYPES
+from graphs.runs import RunStore
+from graphs.storage import open_database
+from tests.subjects import make_model_dir, make_sae_dir
+
+ROOT = Path(__file__).parent.parent
+KILLS = 24
+FEATURES = [4, 13, 20, 31]
+
+
+class CrashServer:
+    """A warm process that runs commands in forks of itself and kills them on time."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash_server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=ROOT,
+        )
+        assert self._answer() == "ready"
+
+    def run(self, *arguments: str, kill_after: float = 0) -> str:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\t".join([*arguments, str(kill_after)]) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[CrashServer]:
+    server = CrashServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("crash")
+    make_model_dir(folder / "model")
+    make_sae_dir(folder / "sae")
+    path = folder / "run.yaml"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "subject": {"model": "model", "sae": {"path": "sae"}},
+                "corpus": {"source": "python-stdlib", "max_tokens": 6000},
+                "features": FEATURES,
+                "budget": {"rounds": 3, "experiments": 40},
+            }
+        )
+    )
+    return path
+
+
+def test_kill_and_resume(server: CrashServer, config: Path, tmp_path: Path) -> None:
+    began = time.monotonic()
+    assert server.run("explain", str(config), "--db", str(tmp_path / "whole.duckdb")) in "01"
+    duration = time.monotonic() - began
+    whole = exported(tmp_path / "whole.duckdb")
+    assert [feature["feature"] for feature in whole] == FEATURES
+    assert all(feature["experiments"] for feature in whole)
+
+    moments = random.Random(0)
+    kills = 0
+    for trial in range(100):
+        if kills >= KILLS:
+            break
+        database = tmp_path / f"killed-{trial}.duckdb"
+        command = ["explain", str(config), "--db", str(database)]
+        while server.run(*command, kill_after=moments.uniform(0.01, duration)) == "killed":
+            kills += 1
+            if database.exists() and agree_with_checkpoints(database):
+                command = ["resume", str(database)]
+        assert agree_with_checkpoints(database)
+        assert exported(database) == whole
+    assert kills >= KILLS
+
+
+def exported(path: Path) -> list[dict[str, Any]]:
+    with open_database(str(path), create=False) as database:
+        run = RunStore(database).latest()
+        records = [json.loads(line) for line in export_lines(Findings(database), run)]
+    return [{**record, "seconds": None} for record in records]
+
+
+def agree_with_checkpoints(path: Path) -> bool:
+    """Assert that rows and checkpoints agree; whether there is a run at all yet."""
+    with open_database(str(path), create=False) as database:
+        saver = DuckDBSaver(database, serde=strict_serializer(RECORD_TYPES))
+        runs = RunStore(database).all()
+        for run in runs:
+            for feature in RunStore(database).planned(run):
+                config: Any = {"configurable": {"thread_id": thread_of(run.name, feature)}}
+                # Not get_state: that adds what the interrupted step had written but not stored.
+                found = saver.get_tuple(config)
+                state = found.checkpoint["channel_values"] if found else {}
+                for table in ("hypotheses", "experiments", "observations"):
+                    rows = database.rows(
+                        f"SELECT id FROM {table} WHERE run = ? AND feature = ?",
+                        [run.name, feature],
+                    )
+                    assert sorted(id for (id,) in rows) == sorted(
+                        record.id for record in state.get(table, [])
+                    )
+                check_statuses(Findings(database).hypotheses(run, feature), state)
+        return bool(runs)
+
+
+def check_statuses(rows: list[dict[str, Any]], state: dict[str, Any]) -> None:
+    assert {row["id"]: row["status"] for row in rows} == {
+        hypothesis.id: hypothesis.status for hypothesis in state.get("hypotheses", [])
+    }
