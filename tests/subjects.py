@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from sae_lens.registry import get_sae_class, get_sae_training_class
 from sae_lens.saes.sae import SAEMetadata
+from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
@@ -61,6 +65,17 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "rotary_dim": 4,
     },
 }
+
+
+@contextmanager
+def one_thread() -> Generator[None]:
+    """Within, torch computes in one thread: on tiny tensors more only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def make_tokenizer(kind: str = "byte", special: str | None = "<|endoftext|>") -> Any:
@@ -202,3 +217,22 @@ def make_sae_dir(
     """
     make_sae(d_in, d_sae, hook_name, architecture, **options).save_model(path)
     return path
+
+
+def make_sae_with(path: Path, **metadata: Any) -> Path:
+    """An SAE directory whose metadata say what is given (None: say nothing)."""
+    make_sae_dir(path)
+    config = json.loads((path / "cfg.json").read_text())
+    for key, value in metadata.items():
+        config["metadata"].pop(key, None)
+        if value is not None:
+            config["metadata"][key] = value
+    (path / "cfg.json").write_text(json.dumps(config))
+    return path
+
+
+def damage(path: Path, tensor: str, index: int, value: float) -> None:
+    """Overwrite one number (in every row) of one tensor of a safetensors file."""
+    weights = load_file(path)
+    weights[tensor][..., index] = value
+    save_file(weights, path, metadata={"format": "pt"})

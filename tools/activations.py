@@ -83,6 +83,7 @@ class Subject(Tokenization, Protocol):
             FeatureOutOfRange: a feature id is not one of the SAE's latents.
             TextTooLong: a text does not fit the SAE's context.
             EmptyText: a text has no tokens.
+            InvalidText: a text is no valid Unicode.
             ActivationNotFinite: an activation is NaN or infinite.
         """
         ...

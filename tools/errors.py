@@ -67,6 +67,10 @@ class EmptyText(SubjectError):
     """A text has no tokens once special tokens are set aside."""
 
 
+class InvalidText(SubjectError):
+    """A text is no valid Unicode, so that no tokenizer can read it."""
+
+
 class ActivationNotFinite(SubjectError):
     """The model or SAE gave NaN or an infinity: there is nothing to conclude from."""
 

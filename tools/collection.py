@@ -1,0 +1,99 @@
+"""From a corpus and a feature request to stored exemplars, measuring only what is not stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tools.activations import Subject
+from tools.corpus import CorpusSpec
+from tools.exemplar_store import ExemplarStore, HarvestIdentity, identify_harvest
+from tools.features import FeatureRequest, resolve_features
+from tools.firings import Progress
+from tools.harvest import Harvest, harvest
+from tools.sampling import CorpusSample, sample_corpus, window_length
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Features whose exemplars are stored."""
+
+    harvest: str
+    """Key of the harvest: `ExemplarStore.source` reads it back."""
+    features: tuple[int, ...]
+    """The features asked for, random draws made."""
+
+
+def collect_exemplars(
+    subject: Subject,
+    spec: CorpusSpec,
+    request: FeatureRequest,
+    seed: int,
+    store: ExemplarStore,
+    *,
+    progress: Progress | None = None,
+) -> Collection:
+    """See that the exemplars of the requested features are stored.
+
+    The corpus is read, and the subject run, only when something is missing; named and random
+    features usually share one pass.
+
+    Raises:
+        ConfigError: fewer features are alive than random ones asked for.
+        CorpusError: the corpus cannot be read or is too small.
+        ActivationNotFinite: an activation is NaN or infinite.
+    """
+    identity = identify_harvest(subject.info, spec, window_length(subject, spec), seed)
+    collector = _Collector(subject, spec, seed, store, identity, progress)
+    features = resolve_features(request, subject.info.n_features, seed, collector.count_firings)
+    collector.store(features)
+    return Collection(identity.key, features)
+
+
+class _Collector:
+    """Measures each feature at most once and remembers what it measured."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        spec: CorpusSpec,
+        seed: int,
+        store: ExemplarStore,
+        identity: HarvestIdentity,
+        progress: Progress | None,
+    ) -> None:
+        self._subject = subject
+        self._spec = spec
+        self._seed = seed
+        self._store = store
+        self._identity = identity
+        self._progress = progress
+        self._sample: CorpusSample | None = None
+        self._measured: Harvest | None = None
+
+    def count_firings(self, features: Sequence[int]) -> dict[int, int]:
+        """Number of active tokens of each feature, from the store where it knows."""
+        known = self._store.firings(self._identity.key)
+        unknown = [feature for feature in features if feature not in known]
+        if unknown:
+            measured = self._measure(unknown)
+            known |= {feature: measured.n_active_tokens(feature) for feature in unknown}
+        return {feature: known[feature] for feature in features}
+
+    def store(self, features: Sequence[int]) -> None:
+        """Store the exemplars of `features` that are not stored yet."""
+        missing = self._store.missing(self._identity.key, features)
+        if missing:
+            self._store.save(self._identity, self._measure(missing), missing)
+
+    def _measure(self, features: Sequence[int]) -> Harvest:
+        """The features measured so far and `features`, in one more pass if need be."""
+        measured = self._measured
+        new = [item for item in features if measured is None or item not in measured.features]
+        if measured is None or new:
+            if self._sample is None:
+                self._sample = sample_corpus(self._subject, self._spec, self._seed)
+            found = harvest(self._subject, self._sample, new, progress=self._progress)
+            measured = found if measured is None else measured.with_firings_of(found)
+        self._measured = measured
+        return measured

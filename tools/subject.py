@@ -1,0 +1,294 @@
+"""A language model with an SAE as one instrument: texts go in, activations come out."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
+# (sae-lens and transformers are typed too loosely for strict checking.)
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sae_lens import SAE
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tools.activations import SubjectInfo, TextActivations
+from tools.bridge_reader import BridgeReader
+from tools.encoders import Encoder, build_encoder
+from tools.errors import (
+    ActivationNotFinite,
+    ConfigError,
+    EmptyText,
+    FeatureOutOfRange,
+    SubjectError,
+    TextTooLong,
+    WidthMismatch,
+)
+from tools.fingerprint import fingerprint
+from tools.hook_points import locate
+from tools.readers import HookReader, Reader
+from tools.sae_settings import SaeSettings
+from tools.subject_sources import SaeSource, load_model, load_sae, pick_device
+from tools.tokenization import TextTokens
+
+__all__ = ["LoadedSubject", "SaeSource", "SubjectSpec", "load_subject"]
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class SubjectSpec:
+    """Which language model and which SAE, and how to run them."""
+
+    model: str
+    """Hub id or directory of the language model."""
+    sae: SaeSource
+    """Where the SAE is."""
+    device: str = "auto"
+    """Device in torch's words; auto: CUDA if there is some, else the CPU."""
+    dtype: str = "auto"
+    """Of the language model: float32, bfloat16, float16; auto: float32 on a CPU, as stored on
+    anything else. The SAE always computes in float32."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without loading.
+
+        Raises:
+            ConfigError: the dtype is unknown.
+        """
+        if self.dtype != "auto" and self.dtype not in _DTYPES:
+            raise ConfigError(f"dtype {self.dtype} is none of auto, {', '.join(_DTYPES)}")
+
+
+def load_subject(spec: SubjectSpec) -> LoadedSubject:
+    """Load model and SAE and check that they fit together.
+
+    Raises:
+        SubjectNotFound: model or SAE is nowhere to be had.
+        CorruptSubject: a file or weight is missing or unreadable.
+        DeviceUnavailable: the device does not exist or is too small.
+        UnsupportedHookPoint: the model lacks the SAE's hook point.
+        WidthMismatch: the hook point is not as wide as the SAE's input.
+        SubjectError: the SAE wants a BOS token and the tokenizer has none.
+    """
+    device = pick_device(spec.device)
+    sae = load_sae(spec.sae, device)
+    settings = SaeSettings.from_metadata(sae.cfg.metadata.to_dict())
+    dtype: torch.dtype | str = _DTYPES.get(spec.dtype, "auto")
+    if spec.dtype == "auto" and device.type == "cpu":
+        dtype = torch.float32
+    revision = (sae.cfg.metadata.model_from_pretrained_kwargs or {}).get("revision")
+    model, tokenizer = load_model(spec.model, device, dtype, revision)
+    return LoadedSubject(spec, model, tokenizer, sae, settings)
+
+
+@dataclass(eq=False)
+class LoadedSubject:
+    """A model and an SAE in memory; implements `tools.activations.Subject`.
+
+    Safe under threads: forward passes happen one after the other.
+    """
+
+    spec: SubjectSpec
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    sae: SAE[Any]
+    settings: SaeSettings
+    info: SubjectInfo = field(init=False)
+    window_size: int = field(init=False)
+    _tokens: TextTokens = field(init=False)
+    _reader: Reader = field(init=False)
+    _encoder: Encoder = field(init=False)
+    _bos: list[int] = field(init=False)
+    _left_out: frozenset[int] = field(init=False)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Fit model and SAE together; see `load_subject` for what can be wrong."""
+        self._tokens = TextTokens(self.tokenizer)
+        self._bos = self._find_bos()
+        self._left_out = self._tokens.special_ids | self.settings.excluded_tokens
+        self.info = self._describe()
+        self.window_size = self.info.context_size - len(self._bos)
+        self._encoder = build_encoder(self.sae)
+        self._reader = self._find_reader()
+        self._check_width()
+
+    def tokenize(self, text: str) -> list[int]:
+        """See `Subject.tokenize`."""
+        return self._tokens.ids(text)
+
+    def surfaces(self, token_ids: Sequence[int]) -> list[str]:
+        """See `Subject.surfaces`."""
+        return self._tokens.surfaces(token_ids)
+
+    def activations(self, texts: Sequence[str], features: Sequence[int]) -> list[TextActivations]:
+        """See `Subject.activations`."""
+        ids_of_texts = self._tokens.ids_of_all(texts)
+        for text, ids in zip(texts, ids_of_texts, strict=True):
+            if not ids:
+                raise EmptyText(f"the text {text!r} has no tokens; give at least one character")
+        arrays = self.encode_windows(ids_of_texts, features)
+        return [
+            self._text_activations(text, ids, array)
+            for text, ids, array in zip(texts, ids_of_texts, arrays, strict=True)
+        ]
+
+    def encode_windows(
+        self, windows: Sequence[Sequence[int]], features: Sequence[int]
+    ) -> list[NDArray[np.float32]]:
+        """See `Subject.encode_windows`.
+
+        Special tokens within a window, and those left out of the SAE's training, get 0: what
+        the SAE gives there means nothing.
+        """
+        self._check_features(features)
+        if not windows:
+            return []
+        ids, keep = self._batch(windows)
+        with self._lock, torch.inference_mode():
+            hidden = self._reader.read(ids)
+            latents = self._encoder.encode(hidden, keep, features).float()
+            self._check_finite(windows, features, hidden[keep], latents)
+            rows = latents.cpu().numpy()
+        if self._left_out:
+            rows = self._silence(windows, rows)
+        ends = np.cumsum([len(window) for window in windows])
+        return np.split(rows, ends[:-1])
+
+    def _batch(self, windows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Token ids, right-padded behind their BOS, and which of them are the windows' own."""
+        lengths = np.array([len(window) for window in windows])
+        if lengths.max() > self.window_size:
+            raise self._too_long(int(lengths.max()))
+        start = len(self._bos)
+        ids = np.zeros((len(windows), start + max(1, int(lengths.max()))), dtype=np.int64)
+        ids[:, :start] = self._bos
+        for row, window in zip(ids, windows, strict=True):
+            row[start : start + len(window)] = window
+        if ids.max() >= self.info.vocabulary_size:
+            raise SubjectError(
+                f"token id {ids.max()} is not in the model's vocabulary of "
+                f"{self.info.vocabulary_size}; use the tokenizer that belongs to the model"
+            )
+        columns = np.arange(ids.shape[1])
+        keep = (columns >= start) & (columns < start + lengths[:, None])
+        device = self.model.device
+        return torch.from_numpy(ids).to(device), torch.from_numpy(keep).to(device)
+
+    def _text_activations(
+        self, text: str, ids: list[int], array: NDArray[np.float32]
+    ) -> TextActivations:
+        shown = [place for place, token_id in enumerate(ids) if token_id not in self._left_out]
+        ids = [ids[place] for place in shown]
+        array = array if len(shown) == len(array) else array[shown]
+        return TextActivations(text, tuple(ids), tuple(self.surfaces(ids)), array)
+
+    def _silence(
+        self, windows: Sequence[Sequence[int]], rows: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        flat = np.concatenate([np.asarray(window, dtype=np.int64) for window in windows])
+        silent = np.isin(flat, list(self._left_out))
+        return np.where(silent[:, None], np.float32(0), rows) if silent.any() else rows
+
+    def _check_features(self, features: Sequence[int]) -> None:
+        for feature in (min(features, default=0), max(features, default=0)):
+            if not 0 <= feature < self.info.n_features:
+                raise FeatureOutOfRange(
+                    f"feature {feature} does not exist: the SAE {self.info.sae} has features "
+                    f"0 to {self.info.n_features - 1}"
+                )
+
+    def _too_long(self, length: int) -> TextTooLong:
+        return TextTooLong(
+            f"a text has {length} tokens, but at most {self.window_size} fit the context of "
+            f"{self.info.context_size} (special tokens included); shorten or split it"
+        )
+
+    def _check_finite(
+        self,
+        windows: Sequence[Sequence[int]],
+        features: Sequence[int],
+        hidden: Tensor,
+        latents: Tensor,
+    ) -> None:
+        """Hidden values are checked too: TopK may leave a NaN out of the latents asked for."""
+        finite = torch.isfinite(hidden).all() & torch.isfinite(latents).all()
+        if bool(finite):
+            return
+        bad = ~torch.isfinite(latents)
+        bad_rows = bad.any(dim=1) | ~torch.isfinite(hidden).all(dim=1)
+        row = int(bad_rows.nonzero()[0, 0])
+        ends = np.cumsum([len(window) for window in windows])
+        which = int(np.searchsorted(ends, row, side="right"))
+        columns = bad[row].nonzero()
+        feature = f"feature {features[int(columns[0, 0])]}" if len(columns) else "the hook point"
+        text = "".join(self.surfaces(windows[which]))[:80]
+        raise ActivationNotFinite(
+            f"NaN or infinity at {feature} on text {which} of the batch ({text!r}); the weights "
+            "are damaged, or the dtype is too narrow: use dtype: float32"
+        )
+
+    def _find_bos(self) -> list[int]:
+        if not self.settings.prepend_bos:
+            return []
+        bos = self._tokens.bos_id(or_end=not self.settings.plain_transformers)
+        if bos is not None:
+            return [bos]
+        if self.settings.plain_transformers:
+            # sae-lens puts nothing first where a plain model's tokenizer has no such token.
+            return []
+        raise SubjectError(
+            f"the SAE {self.spec.sae} was trained with a beginning-of-sequence token, but the "
+            f"tokenizer of {self.spec.model} has neither that nor an end-of-sequence token; "
+            "use the model that the SAE was trained on"
+        )
+
+    def _find_reader(self) -> Reader:
+        point = locate(self.model, self.settings)
+        if point is not None:
+            return HookReader(self.model, point, self.settings.head)
+        return BridgeReader(self.spec.model, self.model, self.tokenizer, self.settings)
+
+    def _check_width(self) -> None:
+        """One short forward pass: whatever the architecture calls its width, this is it."""
+        ids = torch.tensor([[*self._bos, 0]], device=self.model.device)
+        with torch.inference_mode():
+            width = self._reader.read(ids).shape[-1]
+        if width != self.sae.cfg.d_in:
+            raise WidthMismatch(
+                f"the SAE {self.spec.sae} reads {self.sae.cfg.d_in} numbers per token at "
+                f"{self.settings.hook_name}, but the model {self.spec.model} gives {width} there; "
+                "use the model that the SAE was trained on"
+            )
+
+    def _describe(self) -> SubjectInfo:
+        config = self.model.config.get_text_config()
+        limit = cast(int | None, getattr(config, "max_position_embeddings", None))
+        rows = cast(Tensor, self.model.get_input_embeddings().weight).shape[0]
+        return SubjectInfo(
+            model=self.spec.model,
+            sae=str(self.spec.sae),
+            architecture=str(self.sae.cfg.architecture()),
+            hook_point=self.settings.hook_name,
+            n_features=int(self.sae.cfg.d_sae),
+            context_size=self.settings.context(limit),
+            prepend_bos=bool(self._bos),
+            vocabulary_size=min(rows, len(self._tokens)),
+            fingerprint=fingerprint(
+                {"model": self.model.state_dict(), "sae": self.sae.state_dict()},
+                {
+                    "model": self.model.config.to_diff_dict(),
+                    "sae": self.sae.cfg.to_dict(),
+                    "hook": asdict(self.settings),
+                    "bos": self._bos,
+                    "tokenizer": self._tokens.digest(),
+                },
+            ),
+        )
