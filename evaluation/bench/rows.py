@@ -1,0 +1,21 @@
+"""A row of the benchmark table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BenchRow:
+    """One measured figure beside what it should be."""
+
+    row: str
+    value: float
+    target: float
+    """The largest value that meets the target."""
+    unit: str
+
+    @property
+    def met(self) -> bool:
+        """Whether the target is reached."""
+        return self.value <= self.target
