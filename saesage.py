@@ -12,6 +12,8 @@ import typer
 from graphs.commands import WARM_UP, app
 from tools.errors import SaesageError
 
+GRACE_SECONDS = 0.1
+
 
 def main() -> None:
     """Run a command; an error that saesage knows ends in one message, without a traceback."""
@@ -28,9 +30,12 @@ def main() -> None:
 def _leave(code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    if any(thread.name == WARM_UP for thread in threading.enumerate()):
-        # torch is still being imported in the background: nobody should wait for that.
-        os._exit(code)
+    for thread in threading.enumerate():
+        if thread.name == WARM_UP:
+            thread.join(GRACE_SECONDS)
+            if thread.is_alive():
+                # torch is still being imported in the background: nobody should wait for that.
+                os._exit(code)
     sys.exit(code)
 
 
