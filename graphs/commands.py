@@ -164,14 +164,9 @@ def warm_up() -> None:
 def _settings(
     config: Path, features: str | None, db: Path | None, overrides: list[str]
 ) -> RunConfig:
-    from graphs.config import load_config
+    from graphs.config_file import load_config
 
-    settings = load_config(config, overrides)
-    if features is not None:
-        settings = settings.model_copy(update={"features": tuple(features.split(","))})
-    if db is not None:
-        settings = settings.model_copy(update={"database": str(db)})
-    return settings
+    return load_config(config, overrides, features=features, database=db and str(db))
 
 
 def _go_on(database: Database, chosen: list[Run]) -> None:

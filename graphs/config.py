@@ -6,10 +6,8 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, cast
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -19,6 +17,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -127,6 +126,15 @@ class RunConfig(Section):
     seed: NonNegativeInt = 0
     database: str = "runs/saesage.duckdb"
 
+    @field_validator("features", mode="before")
+    @classmethod
+    def _plain_ids(cls, features: object) -> object:
+        """Read `"3"` as 3: a run is the same whether an id came from YAML or the command line."""
+        if not isinstance(features, list | tuple):
+            features = [features]
+        items = [f.strip() if isinstance(f, str) else f for f in cast("list[object]", features)]
+        return tuple(int(f) if isinstance(f, str) and f.isdecimal() else f for f in items)
+
     @model_validator(mode="after")
     def _known_roles(self) -> Self:
         for role in self.policies:
@@ -147,22 +155,6 @@ class RunConfig(Section):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a YAML file, apply `key=value` overrides, resolve its paths.
-
-    Args:
-        path: the YAML file.
-        overrides: such as `corpus.max_tokens=50000`; values are read as YAML.
-
-    Raises:
-        ConfigError: the file is missing, no UTF-8, no YAML, or holds unknown or wrong values.
-    """
-    content = _read_yaml(path)
-    for override in overrides:
-        _apply(content, override)
-    return resolve_paths(parse_config(content), path.resolve().parent)
-
-
 def parse_config(content: Mapping[str, Any]) -> RunConfig:
     """Validate a configuration that is already a mapping.
 
@@ -174,69 +166,6 @@ def parse_config(content: Mapping[str, Any]) -> RunConfig:
     except ValidationError as error:
         lines = dict.fromkeys(_explain(dict(e)) for e in error.errors())
         raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(lines)) from error
-
-
-def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
-    """Make local paths absolute, so that a run can be resumed from anywhere.
-
-    A relative path is looked for in the working directory, then in `folder` (the config file's).
-    What is found in neither stays as it is: it may be a hub id.
-    """
-    subject, sae, source = config.subject, config.subject.sae, config.corpus.source
-    if sae.path is not None:
-        sae = sae.model_copy(update={"path": _absolute(sae.path, folder)})
-    subject = subject.model_copy(update={"model": _absolute(subject.model, folder), "sae": sae})
-    if isinstance(source, str) and source != "python-stdlib":
-        source = _absolute(source, folder)
-    corpus = config.corpus.model_copy(update={"source": source})
-    return config.model_copy(update={"subject": subject, "corpus": corpus})
-
-
-def _absolute(path: str, folder: Path) -> str:
-    relative = Path(path).expanduser()
-    for base in (Path.cwd(), folder):
-        if any(base.glob(path)) if _is_pattern(path) else (base / relative).exists():
-            return str((base / relative).absolute())
-    return path
-
-
-def _is_pattern(path: str) -> bool:
-    return any(mark in path for mark in "*?[") and not Path(path).is_absolute()
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"there is no config file {path}; check the path.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the config file {path} cannot be read: {error}.") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{path} must hold a mapping with the keys {', '.join(_keys(RunConfig))}."
-        )
-    return cast("dict[str, Any]", content)
-
-
-def _apply(content: dict[str, Any], override: str) -> None:
-    key, separator, value = override.partition("=")
-    if not separator or not key:
-        raise ConfigError(
-            f"--set takes key=value, such as corpus.max_tokens=50000; got {override!r}."
-        )
-    *parents, last = key.split(".")
-    target = content
-    for parent in parents:
-        child: object = target.setdefault(parent, {})
-        if not isinstance(child, dict):
-            raise ConfigError(f"--set {override}: {parent} is no section of the configuration.")
-        target = cast("dict[str, Any]", child)
-    try:
-        target[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from error
 
 
 def _keys(section: type[BaseModel]) -> tuple[str, ...]:

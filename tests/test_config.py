@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from graphs.config import load_config, parse_config
+from graphs.config import parse_config
+from graphs.config_file import load_config
 from tools.errors import ConfigError
 
 GOOD = {
