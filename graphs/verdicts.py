@@ -110,23 +110,31 @@ def tally(
     )
 
 
-def verdict(counts: Tally) -> HypothesisStatus:
+def verdict(counts: Tally, polarity: Expectation = "active") -> HypothesisStatus:
     """The method's rules.
 
     Confirmed by two results that support, or one strong positive and one negative that held;
     refuted by two that contradict, or a positive that failed and a negative that fired. Where both
     apply, the balanced share of predictions that held decides. Anything else with two results or
     more is to be refined: only with fewer may a hypothesis stay as it was.
+
+    Predictions of the hypothesis' own polarity must hold more often than they fail, or nothing is
+    confirmed: texts that stay silent, however many, do not show what a feature fires on.
     """
+    own = (
+        (counts.active_held, counts.active_failed)
+        if polarity == "active"
+        else (counts.inactive_held, counts.inactive_failed)
+    )
     confirms = counts.held >= 2 or (counts.strong >= 1 and counts.inactive_held >= 1)
     refutes = counts.failed >= 2 or (counts.active_failed >= 1 and counts.inactive_failed >= 1)
-    if confirms and refutes:
-        return _weigh(counts.balanced_share)
-    if confirms:
-        return "confirmed"
     if refutes:
-        return "refuted"
-    return "refined" if counts.held + counts.failed + counts.inconclusive >= 2 else "pending"
+        status = _weigh(counts.balanced_share) if confirms else "refuted"
+    elif confirms:
+        status = "confirmed"
+    else:
+        status = "refined" if counts.held + counts.failed + counts.inconclusive >= 2 else "pending"
+    return "refined" if status == "confirmed" and own[0] <= own[1] else status
 
 
 def _weigh(share: float) -> HypothesisStatus:
@@ -151,7 +159,7 @@ def judge(
     counts = tally(own, predictions_of(experiments), thresholds)
     return hypothesis.model_copy(
         update={
-            "status": verdict(counts),
+            "status": verdict(counts, hypothesis.polarity),
             "supporting": tuple(o.id for o in own if o.supports is True),
             "contradicting": tuple(o.id for o in own if o.supports is False),
             "inconclusive": tuple(o.id for o in own if o.supports is None),

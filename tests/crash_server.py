@@ -1,9 +1,10 @@
 """Forks children of a warm process, so that a test can kill many of them cheaply.
 
 Importing sae-lens takes seconds; a fork of a process that has it takes none. Reads lines
-`CONFIG-OR-DB SECONDS` from standard input: the child explains (or resumes) with the command line's
-own code and is killed with SIGKILL after so many seconds, or never if that is 0. Answers each with
-`killed` or the child's exit code.
+from standard input: the arguments of a command, a signal's name and seconds, separated by tabs.
+The child runs the command with the command line's own code and is sent the signal after so many
+seconds, or never if that is 0. Answers each with the child's exit code (negative: the signal that
+ended it).
 """
 
 from __future__ import annotations
@@ -38,17 +39,17 @@ def child(arguments: Sequence[str]) -> int:
     return pid
 
 
-def wait(pid: int, seconds: float) -> str:
-    """Kill the child after `seconds` (0: never); what became of it."""
+def wait(pid: int, name: str, seconds: float) -> int:
+    """Send the child a signal after `seconds` (0: never); what it ended with."""
     deadline = time.monotonic() + seconds
-    while not seconds or time.monotonic() < deadline:
+    while seconds and time.monotonic() < deadline:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
-            return str(os.waitstatus_to_exitcode(status))
+            return os.waitstatus_to_exitcode(status)
         time.sleep(0.002)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return "killed"
+    if seconds:
+        os.kill(pid, signal.Signals[name])
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def main() -> None:
@@ -57,8 +58,8 @@ def main() -> None:
     torch.set_num_threads(1)
     print("ready", flush=True)  # noqa: T201
     for line in sys.stdin:
-        *arguments, seconds = line.rstrip("\n").split("\t")
-        print(wait(child(arguments), float(seconds)), flush=True)  # noqa: T201
+        *arguments, name, seconds = line.rstrip("\n").split("\t")
+        print(wait(child(arguments), name, float(seconds)), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 
 from graphs.checkpointer import DuckDBSaver, strict_serializer
+from graphs.commands import EXIT_INTERRUPTED
 from graphs.findings import Findings, export_lines
 from graphs.projection import thread_of
 from graphs.records import RECORD_TYPES
@@ -24,6 +27,7 @@ from tests.subjects import make_model_dir, make_sae_dir
 
 ROOT = Path(__file__).parent.parent
 KILLS = 24
+KILLED = -signal.SIGKILL
 FEATURES = [4, 13, 20, 31]
 
 
@@ -41,11 +45,11 @@ class CrashServer:
         )
         assert self._answer() == "ready"
 
-    def run(self, *arguments: str, kill_after: float = 0) -> str:
+    def run(self, *arguments: str, name: str = "SIGKILL", after: float = 0) -> int:
         assert self._process.stdin is not None
-        self._process.stdin.write("\t".join([*arguments, str(kill_after)]) + "\n")
+        self._process.stdin.write("\t".join([*arguments, name, str(after)]) + "\n")
         self._process.stdin.flush()
-        return self._answer()
+        return int(self._answer())
 
     def close(self) -> None:
         self._process.kill()
@@ -82,28 +86,50 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_kill_and_resume(server: CrashServer, config: Path, tmp_path: Path) -> None:
-    began = time.monotonic()
-    assert server.run("explain", str(config), "--db", str(tmp_path / "whole.duckdb")) in "01"
-    duration = time.monotonic() - began
-    whole = exported(tmp_path / "whole.duckdb")
-    assert [feature["feature"] for feature in whole] == FEATURES
-    assert all(feature["experiments"] for feature in whole)
+class Whole(NamedTuple):
+    """A run that nothing interrupted."""
 
+    seconds: float
+    features: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def whole(server: CrashServer, config: Path) -> Whole:
+    database = config.parent / "whole.duckdb"
+    began = time.monotonic()
+    assert server.run("explain", str(config), "--db", str(database)) in (0, 1)
+    found = Whole(time.monotonic() - began, exported(database))
+    assert [feature["feature"] for feature in found.features] == FEATURES
+    assert all(feature["experiments"] for feature in found.features)
+    return found
+
+
+def test_kill_and_resume(server: CrashServer, config: Path, tmp_path: Path, whole: Whole) -> None:
     moments = random.Random(0)
     kills = 0
-    for trial in range(100):
+    for trial in itertools.count():
         if kills >= KILLS:
             break
         database = tmp_path / f"killed-{trial}.duckdb"
         command = ["explain", str(config), "--db", str(database)]
-        while server.run(*command, kill_after=moments.uniform(0.01, duration)) == "killed":
+        while server.run(*command, after=moments.uniform(0.01, whole.seconds)) == KILLED:
             kills += 1
             if database.exists() and agree_with_checkpoints(database):
                 command = ["resume", str(database)]
         assert agree_with_checkpoints(database)
-        assert exported(database) == whole
-    assert kills >= KILLS
+        assert exported(database) == whole.features
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_interrupted_politely(
+    server: CrashServer, config: Path, tmp_path: Path, whole: Whole, name: str
+) -> None:
+    database = tmp_path / "stopped.duckdb"
+    command = ["explain", str(config), "--db", str(database)]
+    assert server.run(*command, name=name, after=whole.seconds / 2) == EXIT_INTERRUPTED
+    assert agree_with_checkpoints(database)
+    assert server.run("resume", str(database)) in (0, 1)
+    assert exported(database) == whole.features
 
 
 def exported(path: Path) -> list[dict[str, Any]]:

@@ -45,6 +45,15 @@ def test_verdict(tally: Tally, status: str) -> None:
     assert verdict(tally) == status
 
 
+def test_silence_alone_does_not_show_what_fires() -> None:
+    assert verdict(counts(inactive_held=9), "active") == "refined"
+    assert verdict(counts(active_held=1, active_failed=1, inactive_held=9), "active") == "refined"
+    assert verdict(counts(active_held=4, active_failed=4, inactive_held=8), "active") == "refined"
+    assert verdict(counts(active_held=2, active_failed=1), "active") == "confirmed"
+    assert verdict(counts(inactive_held=2), "inactive") == "confirmed"
+    assert verdict(counts(active_held=9), "inactive") == "refined"
+
+
 def test_after_two_results_nothing_stays_pending() -> None:
     for held in range(3):
         for failed in range(3):
