@@ -123,8 +123,8 @@ their own anyway, and build settings, which differ between machines."""
 def python_stdlib_documents() -> list[Document]:
     """Read the sources and language help of the running Python's standard library.
 
-    Tests, bundled wheels, IDLE and files that a program wrote are left out. Ids are relative paths such as
-    `json/decoder.py`, and `pydoc_data/topics:assert` for a help topic.
+    Tests, bundled wheels, IDLE and files that a program wrote are left out. Ids are relative paths
+    such as `json/decoder.py`, and `pydoc_data/topics:assert` for a help topic.
     """
     root = Path(sysconfig.get_path("stdlib"))
     return [*_stdlib_sources(root), *_stdlib_topics()]

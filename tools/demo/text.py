@@ -17,6 +17,7 @@ BOS = "<|endoftext|>"
 BOS_ID = 0
 """The tokenizer's trainer numbers its special token first."""
 
+
 @dataclass(frozen=True)
 class Hyperparameters:
     """Everything that decides what the trained files hold."""
