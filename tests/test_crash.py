@@ -24,6 +24,7 @@ from graphs.records import RECORD_TYPES
 from graphs.runs import RunStore
 from graphs.storage import open_database
 from tests.subjects import make_model_dir, make_sae_dir
+from tools.corpus import python_stdlib_documents
 
 ROOT = Path(__file__).parent.parent
 KILLS = 24
@@ -72,14 +73,16 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crash")
     make_model_dir(folder / "model")
     make_sae_dir(folder / "sae")
+    texts = [document.text[:600] for document in python_stdlib_documents()[:80]]
+    (folder / "corpus.txt").write_text("\n\n\n".join(t.replace("\n\n\n", "\n") for t in texts))
     path = folder / "run.yaml"
     path.write_text(
         yaml.safe_dump(
             {
                 "subject": {"model": "model", "sae": {"path": "sae"}},
-                "corpus": {"source": "python-stdlib", "max_tokens": 6000},
+                "corpus": {"source": "corpus.txt", "max_tokens": 6000},
                 "features": FEATURES,
-                "budget": {"rounds": 3, "experiments": 40},
+                "budget": {"rounds": 2, "experiments": 32},
             }
         )
     )

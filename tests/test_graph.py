@@ -13,12 +13,14 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from graphs.checkpointer import strict_serializer
 from graphs.config import ROLES, parse_config
-from graphs.context import ExplainContext, Limits, Policies
+from graphs.context import ExplainContext, Limits, Policies, case_of
 from graphs.explain import build_graph
 from graphs.nodes.design_experiments import design_experiments
+from graphs.nodes.generate_hypotheses import number
 from graphs.nodes.run_experiments import run_experiments
 from graphs.policies.protocols import Thresholds
 from graphs.policies.registry import load_policies
+from graphs.policies.symbolic import SymbolicPolicy
 from graphs.records import RECORD_TYPES, Design, Hypothesis, Review, Trial
 from graphs.state import ExplainState, initial_state
 from tests import policies
@@ -286,3 +288,23 @@ CONFIG = {
     "corpus": {"source": "python-stdlib"},
     "features": [0],
 }
+
+
+def test_symbolic_experiments_borrow_from_the_test_split_alone(make_context: MakeContext) -> None:
+    policy = SymbolicPolicy()
+    dossier = make_context(policy).dossier(RETURN)
+    proposals = policy.generate_hypotheses(dossier)
+    case = case_of(
+        {**initial_state("run", RETURN), "hypotheses": number(proposals, first=1, round=0)}
+    )
+    designs = policy.design_experiments(dossier, case, 100)
+    without = replace(dossier, exemplars=())
+    assert designs == policy.design_experiments(without, case, 100)
+    # Where the test split holds nothing that fires, triggers are put into its silent texts.
+    silent = [context for context in dossier.contexts if context.band == "random"]
+    for designed in (
+        designs,
+        policy.design_experiments(replace(dossier, contexts=silent), case, 100),
+    ):
+        predicted = {t.predicted for d in designed if d.hypothesis == "H1" for t in d.trials}
+        assert predicted == {"active", "inactive"}

@@ -1,0 +1,69 @@
+"""Conclusion: the best-supported hypothesis in words, every claim with its observations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphs.policies.protocols import Case, Dossier
+from graphs.policies.symbolic.standing import Standing
+from graphs.policies.symbolic.statements import labels
+from graphs.records import Claim, Conclusion, Hypothesis
+from tools.rules import Rule, rule_from_json
+
+_MOST_WORDS = 45
+"""Words after which a description stops naming weaker branches."""
+_CLEAR = 0.25
+"""Share of the strongest branch below which a branch is left to the rule, out of the words."""
+_RANK = {"confirmed": 0, "refined": 1, "undecided": 1, "pending": 1, "refuted": 2}
+
+
+def conclude(dossier: Dossier, case: Case) -> Conclusion:
+    """The explanation that the measurements support best."""
+    leader = _leader(case, Standing(dossier, case))
+    silences = [h for h in case.hypotheses if h.polarity == "inactive" and h.status == "confirmed"]
+    rule = rule_from_json(leader.rule) if leader.rule is not None else None
+    return Conclusion(
+        description=_description(leader, rule),
+        labels=labels(rule) if rule else (leader.statement,),
+        not_on=tuple(map(_not_on, silences)),
+        claims=tuple(_claims(case, leader, silences)),
+        rule=leader.rule,
+    )
+
+
+def _leader(case: Case, standing: Standing) -> Hypothesis:
+    active = [h for h in case.hypotheses if h.polarity == "active"]
+    return min(active, key=lambda h: (_RANK[h.status], -standing.support(h)))
+
+
+def _description(leader: Hypothesis, rule: Rule | None) -> str:
+    statement = leader.statement if rule is None else f"Fires on {_clear(rule).sentence()}."
+    if leader.status == "confirmed":
+        return statement
+    lowered = statement[:1].lower() + statement[1:]
+    return f"No hypothesis was confirmed; the best of them: {lowered}"
+
+
+def _clear(rule: Rule) -> Rule:
+    """The rule without what it calls faint, and no longer than can be read."""
+    branches = [b for b in rule.branches if b.strength >= _CLEAR * rule.strength]
+    while len(branches) > 1 and len(Rule(tuple(branches)).sentence().split()) > _MOST_WORDS:
+        branches.pop()
+    return Rule(tuple(branches))
+
+
+def _not_on(silence: Hypothesis) -> str:
+    statement = silence.statement.removeprefix("Does not fire on ")
+    return statement.removesuffix(".")
+
+
+def _claims(case: Case, leader: Hypothesis, silences: Sequence[Hypothesis]) -> list[Claim]:
+    own = [o for o in case.observations if o.hypothesis == leader.id and o.supports]
+    fired = tuple(o.id for o in own if o.outcome == "active")
+    silent = tuple(o.id for o in own if o.outcome == "inactive")
+    claims = [
+        Claim(text=leader.statement, observations=fired),
+        Claim(text="Stays silent on texts without it.", observations=silent),
+        *(Claim(text=h.statement, observations=h.supporting) for h in silences),
+    ]
+    return [claim for claim in claims if claim.observations]

@@ -1,0 +1,198 @@
+"""Experiment design: of all texts that could be made, those on which the rivals disagree."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from graphs.policies.protocols import Case, Dossier
+from graphs.policies.symbolic.drafts import FIRING, Workshop, drafts, silent_drafts
+from graphs.policies.symbolic.texts import Draft, Library, Site, expectation, read
+from graphs.records import Design, Expectation, ExperimentKind, Hypothesis, Trial
+from tools.rules import Rule, rule_from_json
+
+TEXTS_PER_HYPOTHESIS = 8
+_TURNS: tuple[ExperimentKind, ...] = (
+    "positive",
+    "minimal_pair",
+    "negative_control",
+    "near_miss",
+    "positive",
+    "context_ablation",
+)
+"""Order in which kinds are taken; plain positives come twice as often."""
+MOST_OWN = 24
+"""Tokens of the feature's table that are worth swapping in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A draft that says something of the hypothesis."""
+
+    draft: Draft
+    predicted: Expectation
+    disagreement: int
+    """Rivals that predict the opposite."""
+
+
+def design_experiments(dossier: Dossier, case: Case, room: int) -> list[Design]:
+    """Texts for each open hypothesis, both predictions and all kinds where they can be had."""
+    share = min(TEXTS_PER_HYPOTHESIS, max(1, room // max(1, len(case.open))))
+    designs: list[Design] = []
+    planner = _Planner(dossier, case)
+    for id in case.open:
+        hypothesis = case.hypothesis(id)
+        used = {e.text for e in case.experiments if e.hypothesis == id}
+        found = [c for c in planner.candidates(hypothesis) if c.draft.text not in used]
+        chosen = _chosen(found, min(share, room))
+        room -= len(chosen)
+        designs.extend(_designs(id, chosen))
+    return designs
+
+
+class _Planner:
+    """What all open hypotheses of a round share."""
+
+    def __init__(self, dossier: Dossier, case: Case) -> None:
+        self.dossier = dossier
+        self.case = case
+        self.test = Library(dossier.contexts)
+        self.own_words, self.ordinary_words = _words(dossier)
+
+    def candidates(self, hypothesis: Hypothesis) -> Iterator[Candidate]:
+        """Texts that say something of a hypothesis."""
+        rng = np.random.default_rng([self.dossier.seed, self.case.round, *hypothesis.id.encode()])
+        if hypothesis.rule is None:
+            return _without_rule(self.dossier, hypothesis, rng)
+        workshop = Workshop(
+            dossier=self.dossier,
+            rule=rule_from_json(hypothesis.rule),
+            rivals=_rival_rules(self.case, hypothesis),
+            own_words=self.own_words,
+            ordinary_words=self.ordinary_words,
+            rng=rng,
+            test=self.test,
+        )
+        silent = hypothesis.polarity == "inactive"
+        return _silent_candidates(workshop) if silent else _candidates(workshop)
+
+
+def _rival_rules(case: Case, hypothesis: Hypothesis) -> list[Rule]:
+    """What the other hypotheses that are not refuted say will fire."""
+    return [
+        rule_from_json(other.rule)
+        for other in case.hypotheses
+        if other.id != hypothesis.id
+        and other.rule is not None
+        and other.polarity == "active"
+        and other.status in ("pending", "confirmed")
+    ]
+
+
+def _words(dossier: Dossier) -> tuple[list[str], list[str]]:
+    """The feature's own tokens, and tokens of the contexts where it is silent."""
+    own = [row.token for row in dossier.token_table[:MOST_OWN] if "\ufffd" not in row.token]
+    quiet = {t for c in dossier.contexts if c.band in ("random", "near_miss") for t in c.tokens}
+    ordinary = [t for t in sorted(quiet - set(own)) if t.strip() and "\ufffd" not in t]
+    return own, ordinary
+
+
+def _candidates(workshop: Workshop) -> Iterator[Candidate]:
+    seen: set[str] = set()
+    for draft in drafts(workshop):
+        if draft.text in seen:
+            continue
+        seen.add(draft.text)
+        tokens = read(workshop.dossier.tokenization, draft)
+        predicted = expectation(workshop.rule, tokens) if tokens else None
+        if predicted is not None:
+            kind = _kind(draft.kind, predicted)
+            yield Candidate(
+                replace(draft, kind=kind),
+                predicted,
+                _disagreement(workshop, tokens, predicted),
+            )
+
+
+def _kind(planned: ExperimentKind, predicted: Expectation) -> ExperimentKind:
+    """What a draft turned out to be, once the rule was executed on it."""
+    if planned == "positive" and predicted == "inactive":
+        return "negative_control"
+    if planned in ("near_miss", "negative_control") and predicted == "active":
+        return "positive"
+    return planned
+
+
+def _disagreement(workshop: Workshop, tokens: Sequence[str], predicted: Expectation) -> int:
+    said = [expectation(rival, tokens) for rival in workshop.rivals]
+    return sum(other is not None and other != predicted for other in said)
+
+
+def _silent_candidates(workshop: Workshop) -> Iterator[Candidate]:
+    """Texts that hold what is said not to fire, and nothing that a rival expects to fire."""
+    for draft in silent_drafts(workshop):
+        tokens = read(workshop.dossier.tokenization, draft)
+        if not tokens or expectation(workshop.rule, tokens) != "active":
+            continue
+        said = [expectation(rival, tokens) for rival in workshop.rivals[:2]]
+        if all(other != "active" for other in said):
+            yield Candidate(Draft("near_miss", draft.text, draft.purpose), "inactive", len(said))
+
+
+def _without_rule(
+    dossier: Dossier, hypothesis: Hypothesis, rng: np.random.Generator
+) -> Iterator[Candidate]:
+    """Another policy's hypothesis: corpus contexts that fired, and some that did not."""
+    expected: dict[bool, Expectation] = {True: "active", False: "inactive"}
+    for index in rng.permutation(len(dossier.contexts)):
+        exemplar = dossier.contexts[int(index)]
+        fires = exemplar.band in FIRING
+        if not fires and exemplar.max_activation > 0:
+            continue
+        kind: ExperimentKind = "positive" if fires else "negative_control"
+        text = Site(exemplar.tokens, exemplar.peak).text()
+        draft = Draft(kind, text, "a context of the corpus")
+        if read(dossier.tokenization, draft):
+            predicted = expected[fires and hypothesis.polarity == "active"]
+            yield Candidate(draft, predicted, 0)
+
+
+def _chosen(candidates: Iterable[Candidate], room: int) -> list[Candidate]:
+    """Half of each prediction where possible; kinds in turn, disagreement first."""
+    found = list(candidates)
+    active = _by_turns([c for c in found if c.predicted == "active"])
+    silent = _by_turns([c for c in found if c.predicted == "inactive"])
+    half = (room + 1) // 2
+    taken = [*active[:half], *silent[: room - min(half, len(active))]]
+    return [*taken, *active[half : half + room - len(taken)]]
+
+
+def _by_turns(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Samples first, then kinds in turn, of each the most disputed first."""
+    queues: dict[ExperimentKind, deque[Candidate]] = {kind: deque() for kind in _TURNS}
+    for candidate in sorted(candidates, key=lambda c: -c.disagreement):
+        if not candidate.draft.sampled:
+            queues[candidate.draft.kind].append(candidate)
+    # A sample that the hypothesis misses counts against it every time; one that it covers is one
+    # positive among others, or a hypothesis that covers everything would never be caught.
+    sampled = [candidate for candidate in candidates if candidate.draft.sampled]
+    ordered = [c for i, c in enumerate(sampled) if i == 0 or c.predicted == "inactive"]
+    while any(queues.values()):
+        ordered.extend(queues[kind].popleft() for kind in _TURNS if queues[kind])
+    return ordered
+
+
+def _designs(hypothesis: str, chosen: Sequence[Candidate]) -> list[Design]:
+    """One design for each kind and purpose."""
+    groups: dict[tuple[ExperimentKind, str], list[Trial]] = {}
+    for candidate in chosen:
+        key = (candidate.draft.kind, candidate.draft.purpose)
+        trial = Trial(text=candidate.draft.text, predicted=candidate.predicted)
+        groups.setdefault(key, []).append(trial)
+    return [
+        Design(hypothesis=hypothesis, kind=kind, trials=tuple(trials), purpose=purpose)
+        for (kind, purpose), trials in groups.items()
+    ]

@@ -1,0 +1,35 @@
+"""How hypotheses stand against each other once tests have decided which of them hold."""
+
+from __future__ import annotations
+
+from graphs.policies.protocols import Case, Dossier
+from graphs.policies.symbolic.evidence import corpus_evidence, observed_evidence
+from graphs.policies.symbolic.induction import cost
+from graphs.records import Hypothesis
+from tools.rules import rule_from_json
+
+_EXPERIMENTS = 0.25
+"""Weight of the experiments beside the corpus: rules that were fitted to them agree with them."""
+_PLAIN = 0.1
+"""How much of its cost in words counts against a rule."""
+
+
+class Standing:
+    """Agreement of hypotheses with all that was measured."""
+
+    def __init__(self, dossier: Dossier, case: Case) -> None:
+        self._corpus = corpus_evidence(dossier)
+        self._observed = observed_evidence(dossier, case.observations)
+
+    def support(self, hypothesis: Hypothesis) -> float:
+        """Correlation with what was measured, less what the rule costs to say.
+
+        A hypothesis without a rule has the share of its tests that came out as predicted, set off
+        against chance.
+        """
+        if hypothesis.rule is None:
+            return len(hypothesis.supporting) / max(1, hypothesis.tests) - 0.5
+        rule = rule_from_json(hypothesis.rule)
+        corpus, observed = self._corpus.agreement(rule), self._observed.agreement(rule)
+        price = sum(cost(branch.condition, self._corpus) for branch in rule.branches)
+        return (1 - _EXPERIMENTS) * corpus + _EXPERIMENTS * observed - _PLAIN * price

@@ -1,0 +1,80 @@
+"""What every kind of condition has in common, and how kinds are found by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from tools.errors import RuleError
+from tools.rules import fields
+from tools.rules.windows import Mask, Windows
+
+
+class Condition(ABC):
+    """Something that is true or false of a token in its window.
+
+    A kind is a frozen dataclass that names itself in `kind` and thereby registers. In words a
+    condition is a noun phrase (what the token is), a clause (what else is true of it), or both.
+    """
+
+    kind: ClassVar[str]
+    """Its name in JSON."""
+    kinds: ClassVar[dict[str, type[Condition]]] = {}
+    """Every kind by name."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        Condition.kinds[cls.kind] = cls
+
+    def mask(self, windows: Windows) -> Mask:
+        """Tokens of `windows` for which the condition holds."""
+        return windows.remember(self, self.compute)
+
+    @abstractmethod
+    def compute(self, windows: Windows) -> Mask:
+        """What `mask` remembers."""
+
+    @abstractmethod
+    def clause(self) -> str:
+        """What is true of the token, to follow a noun: `at the start of a line`."""
+
+    def noun(self) -> str | None:
+        """What the token is, as a noun phrase; None when it says only where the token stands."""
+        return None
+
+    @property
+    def complexity(self) -> int:
+        """How much there is to say: conditions plus listed tokens."""
+        return 1
+
+    @abstractmethod
+    def arguments(self) -> dict[str, Any]:
+        """Its JSON without the kind."""
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, data: Mapping[str, Any]) -> Self:
+        """The condition of those fields.
+
+        Raises:
+            RuleError: a field is missing or malformed.
+        """
+
+    def to_json(self) -> dict[str, Any]:
+        """The condition as a JSON object."""
+        return {"kind": self.kind, **self.arguments()}
+
+
+def condition_from_json(data: object) -> Condition:
+    """The condition that `data` describes.
+
+    Raises:
+        RuleError: `data` is malformed or names an unknown kind.
+    """
+    content = fields.mapping(data, "A condition")
+    name = fields.string(content, "kind", "A condition")
+    if name not in Condition.kinds:
+        known = ", ".join(sorted(Condition.kinds))
+        raise RuleError(f"Unknown kind of condition {name!r}; known kinds are {known}.")
+    return Condition.kinds[name].parse({k: v for k, v in content.items() if k != "kind"})
