@@ -18,12 +18,12 @@ from graphs.runs import Run, RunStore
 from graphs.state import initial_state
 from graphs.terminal.progress import Reporter
 from tools.activations import Subject
-from tools.collection import collect_exemplars
 from tools.corpus import CorpusSpec, DatasetSource
 from tools.database import Database
 from tools.errors import DatabaseError, SaesageError
-from tools.exemplar_store import ExemplarStore
-from tools.features import parse_features
+from tools.harvest.collection import collect_exemplars
+from tools.harvest.features import parse_features
+from tools.harvest.store import ExemplarStore
 from tools.subject import SaeSource, SubjectSpec, load_subject
 
 STEPS_PER_ROUND = 5

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from graphs.runs import RUN_DDL
 from tools.database import Database, initialise
-from tools.exemplar_store import EXEMPLAR_DDL
+from tools.harvest.store import EXEMPLAR_DDL
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from tools.errors import (
     CorpusNotFound,
     CorpusTooSmall,
 )
-from tools.sampling import SHORTEST_TAIL, CorpusSample, sample_corpus
+from tools.harvest.sampling import SHORTEST_TAIL, CorpusSample, sample_corpus
 
 
 def read(source: Path | str, **options: str) -> dict[str, str]:

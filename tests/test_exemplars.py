@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from tests.fakes import DEFAULT_FEATURES, FakeSubject, Planted, fake_corpus, on_tokens
-from tools.collection import Collection, collect_exemplars
 from tools.corpus import CorpusSpec
 from tools.database import Database, initialise
 from tools.errors import ConfigError, FeatureOutOfRange, RunNotFound
-from tools.exemplar_store import EXEMPLAR_DDL, ExemplarStore, identify_harvest
 from tools.exemplars import SPLITS, Exemplar
-from tools.features import parse_features, resolve_features
-from tools.harvest import Harvest, harvest
-from tools.sampling import sample_corpus
+from tools.harvest.collection import Collection, collect_exemplars
+from tools.harvest.features import parse_features, resolve_features
+from tools.harvest.harvest import Harvest, harvest
+from tools.harvest.sampling import sample_corpus
+from tools.harvest.store import EXEMPLAR_DDL, ExemplarStore, identify_harvest
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_an_interrupted_save_leaves_nothing(
             raise KeyboardInterrupt
         return measured(self, feature)
 
-    monkeypatch.setattr("tools.exemplar_store._FEATURES_AT_ONCE", 2)
+    monkeypatch.setattr("tools.harvest.store._FEATURES_AT_ONCE", 2)
     monkeypatch.setattr(Harvest, "measured", stops_at_five)
     with pytest.raises(KeyboardInterrupt):
         collect(FakeSubject(), spec, database, "0-7")

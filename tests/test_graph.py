@@ -29,8 +29,8 @@ from tests.policies import FIRING, ScriptedPolicy
 from tools.corpus import CorpusSpec
 from tools.errors import EvidenceError, PolicyError
 from tools.exemplars import Exemplar, Split
-from tools.harvest import Harvest, harvest
-from tools.sampling import sample_corpus
+from tools.harvest.harvest import Harvest, harvest
+from tools.harvest.sampling import sample_corpus
 
 RETURN, DEAD, RARE = 0, 1, 2
 

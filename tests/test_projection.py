@@ -25,8 +25,8 @@ from tests.policies import ScriptedPolicy
 from tools.corpus import CorpusSpec
 from tools.database import Database
 from tools.errors import PolicyError
-from tools.harvest import harvest
-from tools.sampling import sample_corpus
+from tools.harvest.harvest import harvest
+from tools.harvest.sampling import sample_corpus
 
 ROOT = Path(__file__).parent.parent
 CONFIG = {

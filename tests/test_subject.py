@@ -33,7 +33,7 @@ from tools.errors import (
     SubjectError,
     TextTooLong,
 )
-from tools.fingerprint import fingerprint
+from tools.model.fingerprint import fingerprint
 from tools.subject import LoadedSubject, SaeSource, SubjectSpec, load_subject
 
 FEATURES = list(range(48))
@@ -245,7 +245,7 @@ def test_nan_in_the_model_is_found_behind_topk(tmp_path: Path) -> None:
 
 FINGERPRINT = """
 import torch
-from tools.fingerprint import fingerprint
+from tools.model.fingerprint import fingerprint
 weights = {"b": torch.arange(5000.0), "a": torch.ones(3, 4)}
 print(fingerprint({"model": weights}, {"names": frozenset("abcdefgh"), "size": 3}))
 """

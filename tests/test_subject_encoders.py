@@ -12,9 +12,9 @@ from sae_lens import SAE, TrainingSAE
 from torch import Tensor
 
 from tests.subjects import HEADS, TEXTS, WIDTH, make_model_dir, make_sae, make_sae_dir, one_thread
-from tools.encoders import ColumnEncoder, FullEncoder, SequenceEncoder, build_encoder
+from tools.model.encoders import ColumnEncoder, FullEncoder, SequenceEncoder, build_encoder
+from tools.model.sources import load_sae
 from tools.subject import SaeSource, SubjectSpec, load_subject
-from tools.subject_sources import load_sae
 
 FEATURES = [5, 0, 47, 5, *range(13, 40, 2)]
 """Out of order and one twice: columns must come as asked for."""
@@ -155,7 +155,7 @@ def test_a_subclass_that_may_encode_differently_is_not_sliced() -> None:
 def test_long_batches_are_encoded_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     sae = make_sae(WIDTH, 48, "blocks.0.hook_resid_pre", "topk")
     whole = build_encoder(sae).encode(HIDDEN, KEEP, FEATURES)
-    monkeypatch.setattr("tools.encoders._FULL_ENCODE_FLOATS", 150)
+    monkeypatch.setattr("tools.model.encoders._FULL_ENCODE_FLOATS", 150)
     torch.testing.assert_close(build_encoder(sae).encode(HIDDEN, KEEP, FEATURES), whole)
 
 

@@ -24,14 +24,14 @@ from tests.subjects import (
     make_sae_dir,
     one_thread,
 )
-from tools.bridge_reader import BridgeReader
 from tools.errors import UnsupportedHookPoint, WidthMismatch
-from tools.hook_points import locate
-from tools.hub import quiet_libraries
-from tools.readers import HookReader
-from tools.sae_settings import SaeSettings
+from tools.model.bridge_reader import BridgeReader
+from tools.model.hook_points import locate
+from tools.model.hub import quiet_libraries
+from tools.model.readers import HookReader
+from tools.model.sae_settings import SaeSettings
+from tools.model.sources import load_model
 from tools.subject import SaeSource, SubjectSpec, load_subject
-from tools.subject_sources import load_model
 
 FAMILIES = ["gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2"]
 FAMILIES += ["gemma3_text"]

@@ -18,9 +18,9 @@ from tools.errors import (
     DeviceUnavailable,
     SubjectNotFound,
 )
-from tools.hub import looks_local
+from tools.model.hub import looks_local
+from tools.model.sources import load_model, load_sae, pick_device
 from tools.subject import SaeSource, SubjectSpec, load_subject
-from tools.subject_sources import load_model, load_sae, pick_device
 
 CPU = torch.device("cpu")
 
@@ -33,7 +33,7 @@ def _one_thread() -> Generator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.hub.hub_reachable", lambda: False)
+    monkeypatch.setattr("tools.model.hub.hub_reachable", lambda: False)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_missing_directory_never_goes_to_the_hub(
     def fail() -> bool:
         raise AssertionError("the hub was asked")
 
-    monkeypatch.setattr("tools.hub.hub_reachable", fail)
+    monkeypatch.setattr("tools.model.hub.hub_reachable", fail)
     with pytest.raises(SubjectNotFound, match=r"does not exist .*hub id"):
         load_model(name, CPU, torch.float32)
     with pytest.raises(SubjectNotFound, match=r"does not exist .*release and id"):

@@ -18,9 +18,9 @@ from graphs.policies.symbolic import SymbolicPolicy
 from graphs.records import Explanation, Proposal
 from graphs.state import ExplainState, initial_state
 from tools.activations import SubjectInfo, TextActivations
-from tools.harvest import Harvest, harvest
+from tools.harvest.harvest import Harvest, harvest
+from tools.harvest.sampling import CorpusSample, Window
 from tools.rules import Branch, Rule, TokenIn, rule_from_json
-from tools.sampling import CorpusSample, Window
 
 Truth = Callable[[Sequence[str], int], float]
 """How strongly a feature should fire on one token of a text, in [0, 1]."""

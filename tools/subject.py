@@ -19,8 +19,6 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tools.activations import SubjectInfo, TextActivations
-from tools.bridge_reader import BridgeReader
-from tools.encoders import Encoder, build_encoder
 from tools.errors import (
     ActivationNotFinite,
     ConfigError,
@@ -30,12 +28,14 @@ from tools.errors import (
     TextTooLong,
     WidthMismatch,
 )
-from tools.fingerprint import fingerprint
-from tools.hook_points import locate
-from tools.readers import HookReader, Reader
-from tools.sae_settings import SaeSettings
-from tools.subject_sources import SaeSource, load_model, load_sae, pick_device
-from tools.tokenization import TextTokens
+from tools.model.bridge_reader import BridgeReader
+from tools.model.encoders import Encoder, build_encoder
+from tools.model.fingerprint import fingerprint
+from tools.model.hook_points import locate
+from tools.model.readers import HookReader, Reader
+from tools.model.sae_settings import SaeSettings
+from tools.model.sources import SaeSource, load_model, load_sae, pick_device
+from tools.model.tokenization import TextTokens
 
 __all__ = ["LoadedSubject", "SaeSource", "SubjectSpec", "load_subject"]
 

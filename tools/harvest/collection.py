@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from tools.activations import Subject
 from tools.corpus import CorpusSpec
-from tools.exemplar_store import ExemplarStore, HarvestIdentity, identify_harvest
-from tools.features import FeatureRequest, resolve_features
-from tools.firings import Progress
-from tools.harvest import Harvest, harvest
-from tools.sampling import CorpusSample, sample_corpus, window_length
+from tools.harvest.features import FeatureRequest, resolve_features
+from tools.harvest.firings import Progress
+from tools.harvest.harvest import Harvest, harvest
+from tools.harvest.sampling import CorpusSample, sample_corpus, window_length
+from tools.harvest.store import ExemplarStore, HarvestIdentity, identify_harvest
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.activations import Subject
-from tools.bands import TOP_WINDOWS, Windows, choose_firing, choose_silent
 from tools.exemplars import (
     BANDS,
     SPLITS,
@@ -20,8 +19,16 @@ from tools.exemplars import (
     Split,
     TokenStatistic,
 )
-from tools.firings import BATCH_TOKENS, Firings, Progress, SampleLayout, find_firings, lay_out
-from tools.sampling import CorpusSample
+from tools.harvest.bands import TOP_WINDOWS, Windows, choose_firing, choose_silent
+from tools.harvest.firings import (
+    BATCH_TOKENS,
+    Firings,
+    Progress,
+    SampleLayout,
+    find_firings,
+    lay_out,
+)
+from tools.harvest.sampling import CorpusSample
 
 TOKEN_TABLE_ROWS = 256
 """Tokens kept per feature, by share."""

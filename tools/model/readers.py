@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tools.errors import UnsupportedHookPoint
-from tools.hook_points import HookPoint
+from tools.model.hook_points import HookPoint
 
 
 class Reader(Protocol):

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from tools.errors import UnsupportedHookPoint
-from tools.sae_settings import SaeSettings
+from tools.model.sae_settings import SaeSettings
 
 Side = Literal["input", "output"]
 

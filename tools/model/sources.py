@@ -35,7 +35,7 @@ from tools.errors import (
     SubjectError,
     SubjectNotFound,
 )
-from tools.hub import hub_access, looks_local, quiet_libraries
+from tools.model.hub import hub_access, looks_local, quiet_libraries
 
 _SAE_FILES = ("cfg.json", "sae_weights.safetensors")
 

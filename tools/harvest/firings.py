@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tools.activations import Subject
 from tools.exemplars import SPLITS, Split
-from tools.sampling import CorpusSample
+from tools.harvest.sampling import CorpusSample
 
 BATCH_TOKENS = 4_096
 """Tokens per forward pass: enough to keep 2 cores busy, few enough to keep activations small."""

@@ -12,16 +12,16 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from tools import bands, harvest, sampling
 from tools.activations import SubjectInfo
 from tools.corpus import STDLIB_SOURCE, CorpusSpec
 from tools.corpus_files import corpus_files
 from tools.database import Database
 from tools.errors import RunNotFound
-from tools.exemplar_tables import insert_features, insert_firings
 from tools.exemplars import BANDS, Exemplar, FeatureStatistics, Split, TokenStatistic
-from tools.harvest import Harvest
-from tools.sampling import CorpusSample
+from tools.harvest import bands, harvest, sampling
+from tools.harvest.harvest import Harvest
+from tools.harvest.sampling import CorpusSample
+from tools.harvest.tables import insert_features, insert_firings
 
 EXEMPLAR_DDL: tuple[str, ...] = (
     """CREATE TABLE IF NOT EXISTS harvests (

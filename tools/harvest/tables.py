@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 
 from tools.exemplars import Exemplar
-from tools.harvest import FeatureHarvest
+from tools.harvest.harvest import FeatureHarvest
 
 Columns = dict[str, Any]
 """Column name to Arrow array."""

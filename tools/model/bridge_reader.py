@@ -14,10 +14,10 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tools.errors import UnsupportedHookPoint
-from tools.hook_points import unsupported
-from tools.hub import quiet_libraries
-from tools.readers import flatten_heads
-from tools.sae_settings import SaeSettings
+from tools.model.hook_points import unsupported
+from tools.model.hub import quiet_libraries
+from tools.model.readers import flatten_heads
+from tools.model.sae_settings import SaeSettings
 
 _LAYER = re.compile(r"\.(\d+)(?:\.|$)")
 

@@ -1,0 +1,1 @@
+"""Running a language model with an SAE: loading, hook points, encoders, tokens."""
