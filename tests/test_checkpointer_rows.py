@@ -6,11 +6,13 @@ killed at any moment resumes to the same result.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import operator
 import random
 import time
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -38,6 +40,9 @@ class DeltaState(TypedDict):
     spotted: Annotated[
         list[str], DeltaChannel(lambda old, new: old + sum(new, []), snapshot_frequency=3)
     ]
+
+
+KILLS = 8
 
 
 def delta_graph(saver: BaseCheckpointSaver[Any], steps: int = 7) -> Any:
@@ -200,26 +205,34 @@ def walk(path: str, durability: Any) -> None:
 def test_killed_at_any_moment_it_resumes_to_the_same_result(
     tmp_path: Path, durability: str
 ) -> None:
-    path = str(tmp_path / "a.duckdb")
     # Children are forked from a clean process, not from one that pytest has given threads.
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload([__name__])
     dice = random.Random(0)
-    kills, ended = 0, False
-    while not ended:
+    kills = 0
+    for trial in itertools.count():
+        if kills >= KILLS:
+            break
+        kills += kill_until_done(processes, str(tmp_path / f"{trial}.duckdb"), durability, dice)
+
+
+def kill_until_done(
+    processes: ForkServerContext, path: str, durability: str, dice: random.Random
+) -> int:
+    """Walk, killed again and again, to the end of the graph; how often it was killed."""
+    for kills in itertools.count():
         child = processes.Process(target=walk, args=(path, durability))
         child.start()
         # Later attempts get longer, or a slow machine would never get past opening the file.
         child.join(timeout=dice.uniform(0.03, 0.25) * (1 + kills / 10))
         child.kill()
         child.join()
-        ended = child.exitcode == 0
-        kills += not ended
         with DuckDBSaver.from_conn_string(path) as saver:
             Rows(saver.database)
             assert entries(saver) == state_log(saver)
-    assert kills >= 5
-    with DuckDBSaver.from_conn_string(path) as saver:
-        expected = walk_graph(None).invoke({"n": 0, "log": []})
-        assert walk_graph(saver).get_state(config()).values == expected
-        assert entries(saver) == expected["log"]
+            if child.exitcode == 0:
+                expected = walk_graph(None).invoke({"n": 0, "log": []})
+                assert walk_graph(saver).get_state(config()).values == expected
+                assert entries(saver) == expected["log"]
+                return kills
+    raise AssertionError("the walk never ended")
