@@ -69,15 +69,15 @@ def print_features(console: Console, database: Database, run: Run) -> None:
     console.print(table)
 
 
-def _unbroken(spaces: re.Match[str]) -> str:
-    return spaces[0].replace(" ", "\N{NO-BREAK SPACE}")
+def _seen(spaces: re.Match[str]) -> str:
+    return spaces[0].replace(" ", "\N{OPEN BOX}")
 
 
 def _words(row: dict[str, object]) -> str:
     """The explanation, or what was measured in its place."""
     if row["description"] is not None:
-        # A token's leading space must not be taken for a place to break the line.
-        return re.sub(r"(?<![^\s(])(['\"]) +", _unbroken, str(row["description"]))
+        # A token's leading space must be seen, and is no place to break the line.
+        return re.sub(r"(?<![^\s(])(['\"]) +", _seen, str(row["description"]))
     if row["status"] == "failed":
         return str(row["failure"])
     if row["n_active_tokens"] is not None and row["status"] in ("dead", "too_rare"):
