@@ -153,6 +153,8 @@ class Claim(Record):
     """One statement of an explanation and the observations that it rests on."""
 
     text: str
+    shows: Expectation
+    """What each of the observations must have come out as."""
     observations: tuple[str, ...]
 
 

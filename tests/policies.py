@@ -10,6 +10,7 @@ from graphs.records import (
     Claim,
     Conclusion,
     Design,
+    Hypothesis,
     Interpretation,
     Proposal,
     Refinement,
@@ -60,11 +61,22 @@ class ScriptedPolicy:
 
     def conclude(self, dossier: Dossier, case: Case) -> Conclusion:
         confirmed = [h for h in case.hypotheses if h.status == "confirmed"]
+        claims = [self._claim(case, h) for h in confirmed]
         return Conclusion(
             description="; ".join(h.statement for h in confirmed) or "nothing found",
             labels=tuple(h.statement for h in confirmed),
             not_on=(),
-            claims=tuple(Claim(text=h.statement, observations=h.supporting) for h in confirmed),
+            claims=tuple(claim for claim in claims if claim.observations),
+        )
+
+    def _claim(self, case: Case, hypothesis: Hypothesis) -> Claim:
+        shown = [
+            o.id
+            for o in case.observations
+            if o.id in hypothesis.supporting and o.outcome == hypothesis.polarity
+        ]
+        return Claim(
+            text=hypothesis.statement, shows=hypothesis.polarity, observations=tuple(shown)
         )
 
 
@@ -72,8 +84,31 @@ class Overclaiming(ScriptedPolicy):
     """Proposes a thing as ScriptedPolicy does and cites an observation that was never made."""
 
     def conclude(self, dossier: Dossier, case: Case) -> Conclusion:
-        claim = Claim(text="trust me", observations=("O99.1",))
+        claim = Claim(text="trust me", shows="active", observations=("O99.1",))
         return Conclusion(description="d", labels=("l",), not_on=(), claims=(claim,))
+
+
+class Twisting(ScriptedPolicy):
+    """Cites a text that stayed silent for a claim that the feature fires."""
+
+    def conclude(self, dossier: Dossier, case: Case) -> Conclusion:
+        silent = [o.id for o in case.observations if o.outcome == "inactive"]
+        claim = Claim(text="it fires", shows="active", observations=tuple(silent[:1]))
+        return Conclusion(description="d", labels=("l",), not_on=(), claims=(claim,))
+
+
+class Broken(ScriptedPolicy):
+    """Raises what it likes."""
+
+    def design_experiments(self, dossier: Dossier, case: Case, room: int) -> Sequence[Design]:
+        raise ZeroDivisionError("oops")
+
+
+class Mumbling(ScriptedPolicy):
+    """Answers with something else than was asked for."""
+
+    def generate_hypotheses(self, dossier: Dossier) -> Sequence[Proposal]:
+        return ["fires on cats"]  # type: ignore[list-item]
 
 
 class OneIdea(ScriptedPolicy):

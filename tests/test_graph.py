@@ -170,6 +170,26 @@ def test_a_claim_without_evidence_is_refused(make_context: MakeContext) -> None:
         explain(make_context(policies.Overclaiming()))
 
 
+def test_a_claim_against_its_evidence_is_refused(make_context: MakeContext) -> None:
+    with pytest.raises(EvidenceError, match="came out otherwise"):
+        explain(make_context(policies.Twisting()))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Broken", r"failed in design_experiments \(policies\.py, line \d+\): .*oops"),
+        ("Mumbling", "a list of Proposal is expected"),
+    ],
+)
+def test_a_policys_own_failure_is_one_sentence(
+    make_context: MakeContext, name: str, message: str
+) -> None:
+    config = parse_config({**CONFIG, "policies": {"default": f"tests.policies:{name}"}})
+    with pytest.raises(PolicyError, match=message):
+        explain(replace(make_context(), policies=load_policies(config)))
+
+
 def test_one_idea_is_not_enough(make_context: MakeContext) -> None:
     with pytest.raises(PolicyError, match="at least 4 rivals"):
         explain(make_context(policies.OneIdea()))
@@ -275,7 +295,7 @@ def test_each_role_mixes_with_the_symbolic_policy(role: str, make_context: MakeC
         ("no.such.module:Policy", "cannot be imported"),
         ("tests.policies:Nobody", "no policy class 'Nobody'"),
         ("tests.policies:NotAPolicy", "cannot take the role generate_hypotheses"),
-        ("tests.policies:NeedsArguments", "without arguments"),
+        ("tests.policies:NeedsArguments", "cannot be made"),
     ],
 )
 def test_a_bad_policy_name_is_refused(name: str, message: str) -> None:

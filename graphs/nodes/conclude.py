@@ -19,7 +19,8 @@ def conclude(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpda
     """Word the explanation and compute its confidence.
 
     Raises:
-        EvidenceError: a claim cites no observation, or one that does not exist.
+        EvidenceError: a claim cites no observation, one that does not exist, or one that came
+            out otherwise than the claim says.
     """
     context = runtime.context
     closed = [_close(h) for h in open_hypotheses(state)]
@@ -48,10 +49,16 @@ def _cited(conclusion: Conclusion, observations: Sequence[Observation]) -> list[
     known = {observation.id: observation for observation in observations}
     for claim in conclusion.claims:
         missing = [id for id in claim.observations if id not in known]
-        if missing:
+        if missing or not claim.observations:
+            cited = ", ".join(missing) or "none at all"
             raise EvidenceError(
-                f"conclude cites observations that do not exist: {', '.join(missing)} "
-                f"(claim: {claim.text!r})."
+                f"conclude cites observations that do not exist: {cited} (claim: {claim.text!r})."
+            )
+        against = [id for id in claim.observations if known[id].outcome != claim.shows]
+        if against:
+            raise EvidenceError(
+                f"conclude claims {claim.text!r}, to be shown by {claim.shows} texts, and cites "
+                f"observations that came out otherwise: {', '.join(against)}."
             )
     return [known[id] for claim in conclusion.claims for id in claim.observations]
 

@@ -18,7 +18,8 @@ def generate_hypotheses(state: ExplainState, runtime: Runtime[ExplainContext]) -
     """Number the policy's proposals.
 
     Raises:
-        PolicyError: fewer than 4 proposals, or none that says what must not fire.
+        PolicyError: fewer than 4 proposals, none that says what fires, or none that says what
+            must not.
     """
     policy = runtime.context.policies.generate_hypotheses
     proposals = policy.generate_hypotheses(runtime.context.dossier(state["feature"]))
@@ -40,8 +41,8 @@ def _check(proposals: Sequence[Proposal]) -> None:
             f"generate_hypotheses gave {len(proposals)} hypotheses; at least {MIN_RIVALS} rivals "
             "are needed to tell explanations apart."
         )
-    if all(proposal.polarity == "active" for proposal in proposals):
+    if {proposal.polarity for proposal in proposals} != {"active", "inactive"}:
         raise PolicyError(
-            "generate_hypotheses gave no hypothesis of polarity 'inactive': one must say what "
-            "does NOT fire."
+            "generate_hypotheses gave hypotheses of one polarity only: some must say what fires, "
+            "and one what does NOT fire."
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from graphs.config import ROLES, RunConfig
 from graphs.context import Policies
+from graphs.policies.guard import GuardedPolicy
 from graphs.policies.protocols import (
     Concluder,
     EvidenceAnalyst,
@@ -44,15 +45,18 @@ def load_policies(config: RunConfig) -> Policies:
         if not isinstance(made[name], PROTOCOLS[role]):
             methods = ", ".join(name for name in vars(PROTOCOLS[role]) if not name.startswith("_"))
             raise PolicyError(f"policy {name!r} cannot take the role {role}: it needs {methods}.")
-    return Policies(**{role: made[name] for role, name in named.items()})
+    guarded: dict[str, Any] = {name: GuardedPolicy(name, policy) for name, policy in made.items()}
+    return Policies(**{role: guarded[name] for role, name in named.items()})
 
 
 def _make(name: str) -> Any:
     policy_class = _find(REGISTERED.get(name, name))
     try:
         return policy_class()
-    except TypeError as error:
-        raise PolicyError(f"policy {name!r} cannot be made without arguments: {error}.") from error
+    except Exception as error:
+        raise PolicyError(
+            f"policy {name!r} cannot be made without arguments: {error!r}."
+        ) from error
 
 
 def _find(path: str) -> Any:
@@ -64,11 +68,14 @@ def _find(path: str) -> Any:
         )
     _make_importable()
     try:
-        return getattr(importlib.import_module(module_name), class_name)
-    except ImportError as error:
-        raise PolicyError(f"policy module {module_name!r} cannot be imported: {error}.") from error
-    except AttributeError as error:
-        raise PolicyError(f"module {module_name!r} has no policy class {class_name!r}.") from error
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise PolicyError(
+            f"policy module {module_name!r} cannot be imported: {error!r}."
+        ) from error
+    if not hasattr(module, class_name):
+        raise PolicyError(f"module {module_name!r} has no policy class {class_name!r}.")
+    return getattr(module, class_name)
 
 
 def _make_importable() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from graphs.policies.protocols import Case, Dossier
 from graphs.policies.symbolic.standing import Standing
 from graphs.policies.symbolic.statements import labels
-from graphs.records import Claim, Conclusion, Hypothesis
+from graphs.records import Claim, Conclusion, Expectation, Hypothesis
 from tools.rules import Rule, rule_from_json
 
 _MOST_WORDS = 45
@@ -58,12 +58,16 @@ def _not_on(silence: Hypothesis) -> str:
 
 
 def _claims(case: Case, leader: Hypothesis, silences: Sequence[Hypothesis]) -> list[Claim]:
-    own = [o for o in case.observations if o.hypothesis == leader.id and o.supports]
-    fired = tuple(o.id for o in own if o.outcome == "active")
-    silent = tuple(o.id for o in own if o.outcome == "inactive")
     claims = [
-        Claim(text=leader.statement, observations=fired),
-        Claim(text="Stays silent on texts without it.", observations=silent),
-        *(Claim(text=h.statement, observations=h.supporting) for h in silences),
+        _claim(case, leader, leader.statement, "active"),
+        _claim(case, leader, "Stays silent on texts without it.", "inactive"),
+        *(_claim(case, silence, silence.statement, "inactive") for silence in silences),
     ]
     return [claim for claim in claims if claim.observations]
+
+
+def _claim(case: Case, hypothesis: Hypothesis, text: str, shows: Expectation) -> Claim:
+    """A claim with the tests of the hypothesis that came out as predicted and as claimed."""
+    held = (o for o in case.observations if o.hypothesis == hypothesis.id and o.supports)
+    shown = tuple(o.id for o in held if o.outcome == shows)
+    return Claim(text=text, shows=shows, observations=shown)
