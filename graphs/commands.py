@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tools.errors import EXIT_SOME_FAILED, DatabaseError, SaesageError
+
 if TYPE_CHECKING:
     from graphs.config import RunConfig
     from graphs.runs import Run
     from tools.database import Database
 
 WARM_UP = "warm-up"
-EXIT_SOME_FAILED = 1
 EXIT_INTERRUPTED = 130
 EXIT_CODES = (
     "Exit codes: 0 all explained (or measured dead or too rare), 1 some features failed or stayed "
-    "undecided, 2 bad usage or configuration, 130 interrupted."
+    "undecided (also when a budget ran out first), 2 bad usage or configuration, 130 interrupted."
 )
 
 app = typer.Typer(
@@ -173,24 +174,45 @@ def _go_on(database: Database, chosen: list[Run]) -> None:
     """Finish the runs with a progress bar, print what came of them, and exit accordingly."""
     from rich.console import Console
 
-    from graphs.run import finish_run
     from graphs.runs import RunStore
-    from graphs.terminal.progress import ProgressReporter
     from graphs.terminal.tables import print_features
 
     try:
-        with ProgressReporter(Console(stderr=True)) as reporter:
-            for run in chosen:
-                finish_run(database, run, reporter)
+        failures = _finish(database, chosen)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; go on with: saesage resume {database.path}", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     for run in chosen:
         print_features(Console(highlight=False), database, run)
-    store = RunStore(database)
-    statuses = {status for run in chosen for status in store.statuses(run)}
     typer.echo(f"evidence: saesage show {database.path} FEATURE", err=True)
-    raise typer.Exit(EXIT_SOME_FAILED if statuses & {"failed", "undecided"} else 0)
+    if failures:
+        raise failures[0]
+    store = RunStore(database)
+    explained = all(store.all_explained(run) for run in chosen)
+    raise typer.Exit(0 if explained else EXIT_SOME_FAILED)
+
+
+def _finish(database: Database, chosen: list[Run]) -> list[SaesageError]:
+    """Finish each run; one that cannot go on does not keep the next from it."""
+    from rich.console import Console
+
+    from graphs.terminal.progress import ProgressReporter
+
+    failures: list[SaesageError] = []
+    with ProgressReporter(Console(stderr=True)) as reporter:
+        reporter.stage("starting")
+        from graphs.run import finish_run
+
+        for run in chosen:
+            try:
+                finish_run(database, run, reporter)
+            except DatabaseError:
+                raise
+            except SaesageError as error:
+                if len(chosen) == 1:
+                    raise
+                failures.append(type(error)(f"run {run.name}: {error}"))
+    return failures
 
 
 def _chosen(database: Database, name: str | None) -> Run:
@@ -201,8 +223,6 @@ def _chosen(database: Database, name: str | None) -> Run:
 
 
 def _write(path: Path, text: str) -> None:
-    from tools.errors import SaesageError
-
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

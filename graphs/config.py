@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self, TypeAlias, cast
 
@@ -13,7 +14,6 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -71,6 +71,8 @@ class DatasetConfig(Section):
     dataset: str
     split: str = "train"
     column: str = "text"
+    config: str | None = None
+    """Name of the dataset's configuration, where it has several."""
 
 
 class CorpusConfig(Section):
@@ -81,6 +83,8 @@ class CorpusConfig(Section):
     max_tokens: PositiveInt = 300_000
     context_size: PositiveInt | None = None
     """Window length in tokens, special tokens included; null for the SAE's own."""
+    column: str = "text"
+    """The text column of .jsonl, .csv and .parquet files."""
 
 
 class BudgetConfig(Section):
@@ -110,6 +114,7 @@ class ThresholdsConfig(Section):
 
 
 FeatureSpec: TypeAlias = int | str
+_FEATURE_ITEM = re.compile(r"\d+(-\d+)?|random:\d+")
 
 
 class RunConfig(Section):
@@ -123,17 +128,21 @@ class RunConfig(Section):
     """A registered name or `package.module:Class` per role, and a `default`."""
     budget: BudgetConfig = BudgetConfig()
     thresholds: ThresholdsConfig = ThresholdsConfig()
-    seed: NonNegativeInt = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     database: str = "runs/saesage.duckdb"
 
     @field_validator("features", mode="before")
     @classmethod
     def _plain_ids(cls, features: object) -> object:
         """Read `"3"` as 3: a run is the same whether an id came from YAML or the command line."""
-        if not isinstance(features, list | tuple):
-            features = [features]
-        items = [f.strip() if isinstance(f, str) else f for f in cast("list[object]", features)]
-        return tuple(int(f) if isinstance(f, str) and f.isdecimal() else f for f in items)
+        is_many = isinstance(features, list | tuple)
+        given = cast("list[object]", features) if is_many else [features]
+        parts = ",".join(map(str, given)).split(",")
+        items = [part.strip() for part in parts if part.strip()]
+        for item in items:
+            if not _FEATURE_ITEM.fullmatch(item):
+                raise ValueError(f"{item!r} is no id, range such as 100-119, or random:20")
+        return tuple(int(item) if item.isdecimal() else item for item in items)
 
     @model_validator(mode="after")
     def _known_roles(self) -> Self:

@@ -108,7 +108,7 @@ def export_record(findings: Findings, run: Run, row: Row) -> Row:
         },
         "seconds": row["seconds"],
         "run": run.name,
-        "config_hash": run.config.config_hash,
+        "config_hash": run.config_hash,
     }
 
 

@@ -143,10 +143,8 @@ class Refinement(Record):
 class Review(Record):
     """Whether the evidence is enough."""
 
-    decision: Literal["conclude", "continue"]
     requests: tuple[str, ...] = ()
-    """Hypotheses to be tested further."""
-    reason: str = ""
+    """Hypotheses to be tested further; none means conclude."""
 
 
 class Claim(Record):
@@ -173,8 +171,8 @@ class Conclusion(Record):
 class Explanation(Conclusion):
     """A conclusion with its confidence, computed from the measurements."""
 
-    confidence: float
-    """In [0, 1]."""
+    confidence: float | None
+    """In [0, 1]; None where nothing that it rests on was tested."""
     confidence_basis: str
     """How `confidence` was computed, with its counts."""
 

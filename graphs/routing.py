@@ -18,21 +18,18 @@ def after_gathering(state: ExplainState) -> Literal["generate_hypotheses", "__en
 def after_refining(
     state: ExplainState, runtime: Runtime[ExplainContext]
 ) -> Literal["design_experiments", "review", "conclude"]:
-    """Test what is open, within the budget; review when nothing is."""
+    """Test what is open, within the budget; review when nothing is, so often as is allowed."""
+    limits = runtime.context.limits
     if not open_hypotheses(state):
-        return "review"
-    if out_of_budget(state, runtime.context.limits):
-        return "conclude"
-    return "design_experiments"
+        return "review" if state["reviews"] < limits.reviews else "conclude"
+    return "conclude" if out_of_budget(state, limits) else "design_experiments"
 
 
 def after_review(
     state: ExplainState, runtime: Runtime[ExplainContext]
 ) -> Literal["design_experiments", "conclude"]:
-    """More tests if the review asked for them, is not the last, and the budget allows."""
-    limits = runtime.context.limits
-    last = state["reviews"] >= limits.reviews
-    if not state["requests"] or last or out_of_budget(state, limits):
+    """More tests if the review asked for them and the budget allows."""
+    if not state["requests"] or out_of_budget(state, runtime.context.limits):
         return "conclude"
     return "design_experiments"
 

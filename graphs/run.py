@@ -20,7 +20,7 @@ from graphs.terminal.progress import Reporter
 from tools.activations import Subject
 from tools.corpus import CorpusSpec, DatasetSource
 from tools.database import Database
-from tools.errors import DatabaseError, SaesageError
+from tools.errors import DatabaseError, SaesageError, SubjectChanged
 from tools.harvest.collection import collect_exemplars
 from tools.harvest.features import parse_features
 from tools.harvest.store import ExemplarStore
@@ -39,6 +39,8 @@ def finish_run(database: Database, run: Run, reporter: Reporter) -> None:
         SaesageError: the subject, corpus, policies or database cannot be used at all.
     """
     runs = RunStore(database)
+    if runs.is_finished(run):
+        return
     try:
         explainer = _prepare(database, run, reporter)
     except SaesageError:
@@ -101,10 +103,19 @@ def _prepare(database: Database, run: Run, reporter: Reporter) -> Explainer:
 
 
 def _plan(database: Database, run: Run, subject: Subject, reporter: Reporter) -> str:
-    """See that the run's features are chosen and their exemplars stored; the harvest's key."""
-    runs, config = RunStore(database), run.config
+    """See that the run's features are chosen and their exemplars stored; the harvest's key.
+
+    Raises:
+        SubjectChanged: the run was begun with other weights or settings.
+    """
+    runs, config, store = RunStore(database), run.config, ExemplarStore(database)
     planned = runs.harvest(run)
     if planned is not None:
+        if store.subject(planned) != subject.info.fingerprint:
+            raise SubjectChanged(
+                f"the model or SAE changed since run {run.name} began, so its measurements would "
+                "not fit together; bring the old files back, or start anew with explain --new."
+            )
         return planned
     request = parse_features(config.features, subject.info.n_features)
     reporter.stage("measuring the corpus")
@@ -113,7 +124,7 @@ def _plan(database: Database, run: Run, subject: Subject, reporter: Reporter) ->
         corpus_spec(config.corpus),
         request,
         config.seed,
-        ExemplarStore(database),
+        store,
         progress=reporter.harvest,
     )
     runs.plan(run, collection.features, collection.harvest)
@@ -131,4 +142,9 @@ def corpus_spec(config: CorpusConfig) -> CorpusSpec:
     source = config.source
     if isinstance(source, DatasetConfig):
         source = DatasetSource(**source.model_dump())
-    return CorpusSpec(source, max_tokens=config.max_tokens, context_size=config.context_size)
+    return CorpusSpec(
+        source,
+        max_tokens=config.max_tokens,
+        context_size=config.context_size,
+        column=config.column,
+    )

@@ -29,8 +29,9 @@ RUN_DDL: tuple[str, ...] = (
     "SELECT p.run, p.feature, p.rank, p.harvest, CASE WHEN n.status <> 'running' THEN n.status "
     "WHEN f.failed_at >= coalesce(n.recorded_at, f.failed_at) THEN 'failed' "
     "WHEN n.status IS NULL THEN 'pending' ELSE 'running' END AS status, "
-    "f.message AS failure, n.scale, n.n_tokens, n.n_active_tokens, n.n_active_windows, n.round, "
-    "n.reviews, n.forward_passes, n.seconds, n.checkpoint_id "
+    "CASE WHEN n.status IS NULL OR (n.status = 'running' AND f.failed_at >= n.recorded_at) "
+    "THEN f.message END AS failure, n.scale, n.n_tokens, n.n_active_tokens, n.n_active_windows, "
+    "n.round, n.reviews, n.forward_passes, n.seconds, n.checkpoint_id "
     "FROM run_features p LEFT JOIN newest n ON n.run = p.run AND n.feature = p.feature "
     "LEFT JOIN failed f ON f.run = p.run AND f.feature = p.feature",
 )
@@ -45,6 +46,8 @@ class Run:
 
     name: str
     config: RunConfig
+    config_hash: str
+    """As it was when the run began."""
 
 
 class RunStore:
@@ -55,20 +58,23 @@ class RunStore:
 
     def all(self) -> list[Run]:
         """Every run, oldest first."""
-        rows = self._database.rows("SELECT run, config FROM runs ORDER BY created_at, run")
-        return [Run(name, parse_config(json.loads(config))) for name, config in rows]
+        rows = self._database.rows(
+            "SELECT run, config, config_hash FROM runs ORDER BY created_at, length(run), run"
+        )
+        return [Run(name, parse_config(json.loads(text)), digest) for name, text, digest in rows]
 
     def open(self, config: RunConfig, *, new: bool = False) -> Run:
         """The newest run of this configuration; another one if asked for or if there is none."""
-        prefix = config.config_hash[:12]
-        known = [run for run in self.all() if run.config.config_hash == config.config_hash]
+        digest = config.config_hash
+        known = [run for run in self.all() if run.config_hash == digest]
         if known and not new:
             return known[-1]
-        run = Run(f"{prefix}-{len(known) + 1}", config)
+        number = max((int(run.name.rpartition("-")[2]) for run in known), default=0) + 1
+        run = Run(f"{digest[:12]}-{number}", config, digest)
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO runs (run, config, config_hash, version) VALUES (?, ?, ?, ?)",
-                [run.name, config.model_dump_json(), config.config_hash, version("saesage")],
+                [run.name, config.model_dump_json(), digest, version("saesage")],
             )
         return run
 
@@ -99,6 +105,10 @@ class RunStore:
         query = "SELECT feature FROM run_features WHERE run = ? ORDER BY rank"
         return [feature for (feature,) in self._database.rows(query, [run.name])]
 
+    def is_finished(self, run: Run) -> bool:
+        """Whether every feature was chosen and has a final status."""
+        return self.harvest(run) is not None and not self.unfinished(run)
+
     def unfinished(self, run: Run) -> list[int]:
         """The run's features that have no final status, in order."""
         query = "SELECT feature, status FROM features WHERE run = ? ORDER BY rank"
@@ -112,6 +122,19 @@ class RunStore:
                 "INSERT INTO failures (run, feature, error, message) VALUES (?, ?, ?, ?)",
                 [run.name, feature, type(error).__name__, str(error)],
             )
+
+    def all_explained(self, run: Run) -> bool:
+        """Whether each feature was explained, or measured to be dead or too rare.
+
+        A feature that a budget stopped counts as explained when something was confirmed by then.
+        """
+        query = (
+            "SELECT count(*) FROM features f WHERE run = ? AND status NOT IN ('explained', 'dead', "
+            "'too_rare') AND NOT (status = 'budget' AND EXISTS (FROM hypotheses h WHERE "
+            "h.run = f.run AND h.feature = f.feature AND h.status = 'confirmed' "
+            "AND h.polarity = 'active'))"
+        )
+        return self._database.rows(query, [run.name]) == [(0,)]
 
     def statuses(self, run: Run) -> list[str]:
         """The status of each planned feature, in order."""

@@ -51,9 +51,22 @@ class Tally(NamedTuple):
     """Predicted inactive, measured inactive."""
     inactive_failed: int
     """Predicted inactive, measured active."""
-    inconclusive: int
+    active_unclear: int
+    """Predicted active, measured between the thresholds."""
+    inactive_unclear: int
+    """Predicted inactive, measured between the thresholds."""
     strong: int
     """Of `active_held`, those at or above the strong threshold."""
+
+    @property
+    def inconclusive(self) -> int:
+        """Results between the thresholds."""
+        return self.active_unclear + self.inactive_unclear
+
+    @property
+    def made(self) -> int:
+        """All predictions."""
+        return self.held + self.failed + self.inconclusive
 
     @property
     def held(self) -> int:
@@ -91,12 +104,9 @@ def tally(
     thresholds: Thresholds,
 ) -> Tally:
     """Count results; `predictions` maps experiment ids to what was predicted."""
-    cells: Counter[tuple[Expectation, bool]] = Counter()
-    inconclusive = strong = 0
+    cells: Counter[tuple[Expectation, bool | None]] = Counter()
+    strong = 0
     for observation in observations:
-        if observation.supports is None:
-            inconclusive += 1
-            continue
         predicted = predictions[observation.experiment]
         cells[predicted, observation.supports] += 1
         strong += predicted == "active" and observation.normalized >= thresholds.strong
@@ -105,7 +115,8 @@ def tally(
         active_failed=cells["active", False],
         inactive_held=cells["inactive", True],
         inactive_failed=cells["inactive", False],
-        inconclusive=inconclusive,
+        active_unclear=cells["active", None],
+        inactive_unclear=cells["inactive", None],
         strong=strong,
     )
 
@@ -133,7 +144,7 @@ def verdict(counts: Tally, polarity: Expectation = "active") -> HypothesisStatus
     elif confirms:
         status = "confirmed"
     else:
-        status = "refined" if counts.held + counts.failed + counts.inconclusive >= 2 else "pending"
+        status = "refined" if counts.made >= 2 else "pending"
     return "refined" if status == "confirmed" and own[0] <= own[1] else status
 
 
@@ -171,19 +182,24 @@ def judge(
 class Confidence(NamedTuple):
     """A number in [0, 1] and the counts behind it."""
 
-    value: float
+    value: float | None
+    """None where nothing was tested."""
     basis: str
 
 
 def confidence(counts: Tally) -> Confidence:
     """Mean over the two kinds of prediction of the smoothed share that held.
 
-    Laplace's rule of succession, (held + 1) / (made + 2), keeps few tests from looking certain;
-    an inconclusive result counts as a prediction of `active` or `inactive` that was not tested.
+    Laplace's rule of succession, (held + 1) / (made + 2), keeps few tests from looking certain. An
+    inconclusive result counts as made and not held.
     """
-    active = (counts.active_held + 1) / (counts.active_held + counts.active_failed + 2)
-    silent = (counts.inactive_held + 1) / (counts.inactive_held + counts.inactive_failed + 2)
+    if not counts.made:
+        return Confidence(None, "nothing was tested")
+    active = counts.active_held + counts.active_failed + counts.active_unclear
+    silent = counts.inactive_held + counts.inactive_failed + counts.inactive_unclear
+    shares = ((counts.active_held + 1) / (active + 2), (counts.inactive_held + 1) / (silent + 2))
     return Confidence(
-        value=(active + silent) / 2,
-        basis=f"mean of (held + 1) / (made + 2) over both kinds of prediction: {counts}",
+        value=sum(shares) / 2,
+        basis="mean of (held + 1) / (made + 2) over both kinds of prediction, unclear ones counted "
+        f"as made: {counts}",
     )

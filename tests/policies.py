@@ -57,7 +57,7 @@ class ScriptedPolicy:
         return []
 
     def review(self, dossier: Dossier, case: Case) -> Review:
-        return Review(decision="conclude")
+        return Review()
 
     def conclude(self, dossier: Dossier, case: Case) -> Conclusion:
         confirmed = [h for h in case.hypotheses if h.status == "confirmed"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -195,6 +196,45 @@ def test_bad_input_is_named_and_leaves_no_run(
     assert message in result.err
     if (tmp_path / "run.duckdb").exists():
         assert "no runs yet" in cli("runs", tmp_path / "run.duckdb").out
+
+
+def test_a_subject_that_changed_is_not_mixed_with_the_old_one(
+    cli: Cli, write: Callable[..., Path], folder: Path, tmp_path: Path
+) -> None:
+    make_sae_dir(tmp_path / "sae")
+    subject = {"model": str(folder / "model"), "sae": {"path": str(tmp_path / "sae")}}
+    config = write(subject=subject, policies={"conclude": "tests.policies:Overclaiming"})
+    assert cli("explain", config).code == 1
+    shutil.rmtree(tmp_path / "sae")
+    make_sae_dir(tmp_path / "sae", seed=5)
+    result = cli("resume", tmp_path / "run.duckdb")
+    assert result.code == 2
+    assert "changed since run" in result.err
+
+
+def test_a_run_that_cannot_go_on_does_not_keep_the_next_from_it(
+    cli: Cli, write: Callable[..., Path], folder: Path, tmp_path: Path
+) -> None:
+    make_sae_dir(tmp_path / "sae")
+    subject = {"model": str(folder / "model"), "sae": {"path": str(tmp_path / "sae")}}
+    failing = {"policies": {"conclude": "tests.policies:Overclaiming"}}
+    cli("explain", write(subject=subject, **failing))
+    cli("explain", write(**failing))
+    shutil.rmtree(tmp_path / "sae")
+    result = cli("resume", tmp_path / "run.duckdb")
+    assert result.code == 2
+    assert result.err.count("error: ") == 1
+    assert result.out.count("O99.1") == 2 * len(FEATURES)
+
+
+def test_a_finished_run_needs_its_subject_no_more(
+    cli: Cli, write: Callable[..., Path], folder: Path, tmp_path: Path
+) -> None:
+    make_sae_dir(tmp_path / "sae")
+    subject = {"model": str(folder / "model"), "sae": {"path": str(tmp_path / "sae")}}
+    code = cli("explain", write(subject=subject)).code
+    shutil.rmtree(tmp_path / "sae")
+    assert cli("resume", tmp_path / "run.duckdb").code == code
 
 
 def test_a_probe_longer_than_the_context_is_refused(cli: Cli, write: Callable[..., Path]) -> None:

@@ -48,6 +48,9 @@ def test_defaults_are_those_documented(tmp_path: Path) -> None:
         ({"budget": {"rounds": 0}}, "budget.rounds"),
         ({"thresholds": {"active": 0.1, "inactive": 0.5}}, "inactive < active"),
         ({"seed": -1}, "seed"),
+        ({"seed": 2**63}, "seed"),
+        ({"features": ["banana"]}, "'banana' is no id, range"),
+        ({"features": [True]}, "'True' is no id, range"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, change: dict[str, object], message: str) -> None:

@@ -252,7 +252,7 @@ def test_sample_depends_on_the_seed_alone(tmp_path: Path) -> None:
     assert first == again
     other = sampled(path, seed=1, max_tokens=5_000)
     assert other.fingerprint != first.fingerprint
-    assert sampled(path, max_tokens=5_000, context_size=8).window_size == 8
+    assert sampled(path, max_tokens=5_000, context_size=8).window_size == 7  # and BOS
 
 
 def test_documents_beyond_the_budget_are_dropped_while_reading(tmp_path: Path) -> None:

@@ -153,6 +153,10 @@ def agree_with_checkpoints(path: Path) -> bool:
                 # Not get_state: that adds what the interrupted step had written but not stored.
                 found = saver.get_tuple(config)
                 state = found.checkpoint["channel_values"] if found else {}
+                for table in ("experiments", "observations"):
+                    # The log, not the view, which shows each record once whatever happens.
+                    twice = f"SELECT id FROM {table}_log GROUP BY thread_id, id HAVING count(*) > 1"
+                    assert database.rows(twice) == []
                 for table in ("hypotheses", "experiments", "observations"):
                     rows = database.rows(
                         f"SELECT id FROM {table} WHERE run = ? AND feature = ?",

@@ -21,7 +21,7 @@ from graphs.nodes.run_experiments import run_experiments
 from graphs.policies.protocols import Thresholds
 from graphs.policies.registry import load_policies
 from graphs.policies.symbolic import SymbolicPolicy
-from graphs.records import RECORD_TYPES, Design, Hypothesis, Review, Trial
+from graphs.records import RECORD_TYPES, Design, Hypothesis, Refinement, Review, Trial
 from graphs.state import ExplainState, initial_state
 from tests import policies
 from tests.fakes import FakeSubject, Planted, fake_corpus
@@ -217,6 +217,40 @@ def test_a_spent_budget_concludes_with_the_best_so_far(
     assert len(state["experiments"]) <= limits.get("experiments", 200)
 
 
+@pytest.mark.parametrize("room", range(1, 10))
+def test_a_budget_that_cuts_a_round_short_is_named(make_context: MakeContext, room: int) -> None:
+    state = explain(make_context(experiments=room))
+    assert len(state["experiments"]) == room
+    assert state["status"] == "budget"
+    cut = [h for h in state["hypotheses"] if h.status == "undecided"]
+    assert cut
+    assert all("budget ran out" in h.reason for h in cut if h.tests < 2)
+    assert state["explanation"] is not None
+    confirmed = [h for h in state["hypotheses"] if h.status == "confirmed"]
+    assert (state["explanation"].confidence is None) == (not confirmed)
+
+
+def test_a_child_is_tested_on_texts_that_it_was_not_fitted_to(make_context: MakeContext) -> None:
+    class Rewording(ScriptedPolicy):
+        def design_experiments(self, dossier: Any, case: Any, room: int) -> Any:
+            texts = ["return 1", "2 return"] if case.round == 0 else ["return 1", "no return"]
+            trials = (
+                Trial(text=texts[0], predicted="active"),
+                Trial(text=texts[1], predicted="inactive"),
+            )
+            return [Design(hypothesis=id, kind="positive", trials=trials) for id in case.open]
+
+        def refine_hypotheses(self, dossier: Any, case: Any) -> Any:
+            child = policies.PROPOSALS[0].model_copy(update={"statement": "reworded"})
+            return [Refinement(proposal=child, parent="H1")] if case.round == 1 else []
+
+    state = explain(make_context(Rewording()))
+    child = by_id(state)["H5"]
+    assert child.parent == "H1"
+    texts = [e.text for e in state["experiments"] if e.hypothesis == "H5"]
+    assert texts == ["no return"]
+
+
 def test_a_review_may_ask_for_more_three_times(make_context: MakeContext) -> None:
     class Doubting(ScriptedPolicy):
         def design_experiments(self, dossier: Any, case: Any, room: int) -> Any:
@@ -225,11 +259,11 @@ def test_a_review_may_ask_for_more_three_times(make_context: MakeContext) -> Non
             return more if case.reviews else super().design_experiments(dossier, case, room)
 
         def review(self, dossier: Any, case: Any) -> Any:
-            return Review(decision="continue", requests=("H1",))
+            return Review(requests=("H1",))
 
     state = explain(make_context(Doubting()))
     assert state["reviews"] == 3
-    assert len(by_id(state)["H1"].supporting) == len(FIRING) + 2
+    assert len(by_id(state)["H1"].supporting) == len(FIRING) + 3
     assert state["status"] == "explained"
 
 

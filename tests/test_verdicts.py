@@ -17,7 +17,8 @@ def counts(
     inconclusive: int = 0,
     strong: int = 0,
 ) -> Tally:
-    return Tally(active_held, active_failed, inactive_held, inactive_failed, inconclusive, strong)
+    cells = (active_held, active_failed, inactive_held, inactive_failed)
+    return Tally(*cells, active_unclear=inconclusive, inactive_unclear=0, strong=strong)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,9 @@ def test_confidence_grows_with_tests_that_hold_and_falls_with_those_that_fail() 
     mixed = confidence(counts(active_held=20, active_failed=20, inactive_held=20)).value
     assert 0.5 < few < many < 1
     assert mixed < many
+    unclear = confidence(counts(active_held=20, inactive_held=20, inconclusive=20)).value
+    assert unclear == mixed
+    assert confidence(counts()).value is None
     # By hand: ((2 + 1) / (2 + 2) + (2 + 1) / (2 + 2)) / 2
     assert few == pytest.approx(0.75)
 

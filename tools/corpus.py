@@ -54,7 +54,7 @@ class CorpusSpec:
     max_tokens: int = 300_000
     """Tokens to measure, over all splits."""
     context_size: int | None = None
-    """Longest window in tokens, special tokens aside; the subject's own limit where None."""
+    """Longest window in tokens, special tokens included; the subject's own limit where None."""
     column: str = "text"
     """The text column of .jsonl, .csv and .parquet files."""
 

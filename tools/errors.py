@@ -55,6 +55,10 @@ class UnsupportedHookPoint(SubjectError):
     """The SAE's hook point does not exist in the model."""
 
 
+class SubjectChanged(SubjectError):
+    """The model or SAE is not the one that a run was begun with."""
+
+
 class FeatureOutOfRange(SubjectError):
     """A feature id is not one of the SAE's latents."""
 

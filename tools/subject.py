@@ -132,8 +132,10 @@ class LoadedSubject:
         """See `Subject.activations`."""
         ids_of_texts = self._tokens.ids_of_all(texts)
         for text, ids in zip(texts, ids_of_texts, strict=True):
-            if not ids:
-                raise EmptyText(f"the text {text!r} has no tokens; give at least one character")
+            if self._left_out.issuperset(ids):
+                raise EmptyText(
+                    f"the text {text!r} has no tokens besides special ones; give some text"
+                )
         arrays = self.encode_windows(ids_of_texts, features)
         return [
             self._text_activations(text, ids, array)

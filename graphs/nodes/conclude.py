@@ -19,8 +19,8 @@ def conclude(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpda
     """Word the explanation and compute its confidence.
 
     Raises:
-        EvidenceError: a claim cites no observation, one that does not exist, or one that came
-            out otherwise than the claim says.
+        EvidenceError: nothing is claimed though a hypothesis was confirmed, or a claim cites no
+            observation, one that does not exist, or one that came out otherwise than it says.
     """
     context = runtime.context
     closed = [_close(h) for h in open_hypotheses(state)]
@@ -30,11 +30,14 @@ def conclude(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpda
         context.dossier(state["feature"]), case_of(final)
     )
     cited = _cited(conclusion, state["observations"])
+    status = _status(hypotheses, stopped=out_of_budget(state, context.limits))
+    if status == "explained" and not cited:
+        raise EvidenceError("conclude claims nothing, though a hypothesis was confirmed.")
     return {
         "hypotheses": closed,
         "requests": (),
         "explanation": _explanation(conclusion, cited, final, context.thresholds),
-        "status": _status(hypotheses, stopped=out_of_budget(state, context.limits)),
+        "status": status,
     }
 
 
@@ -69,8 +72,10 @@ def _explanation(
     state: ExplainState,
     thresholds: Thresholds,
 ) -> Explanation:
-    # All results of the hypotheses that are relied on, not only those that a policy chose to cite.
-    relied_on = {observation.hypothesis for observation in cited}
+    # All results of the hypotheses that say what fires, not only those that a policy chose to cite;
+    # those that say what does not would lend the explanation a certainty that is not its own.
+    firing = {h.id for h in state["hypotheses"] if h.polarity == "active"}
+    relied_on = {observation.hypothesis for observation in cited} & firing
     counts = tally(
         (o for o in state["observations"] if o.hypothesis in relied_on),
         predictions_of(state["experiments"]),

@@ -15,26 +15,31 @@ from tools.errors import PolicyError
 def design_experiments(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate:
     """Number the policy's designs as this round's experiments.
 
-    A text that the same hypothesis was tested with before is dropped. A hypothesis for which
-    nothing new is left keeps the status that its results gave, or closes as undecided.
+    A text that the same hypothesis was tested with before is dropped, and one that was measured
+    before the hypothesis was worded: it would be confirmed by what it was fitted to. A hypothesis
+    for which nothing new is left keeps the status that its results gave, or closes as undecided,
+    unless it is the budget that cut it short.
 
     Raises:
         PolicyError: a design is for a hypothesis that is not open.
     """
-    room = runtime.context.limits.experiments - len(state["experiments"])
+    known = state["experiments"]
+    room = runtime.context.limits.experiments - len(known)
     policy = runtime.context.policies.design_experiments
     dossier = runtime.context.dossier(state["feature"])
     designs = policy.design_experiments(dossier, case_of(state), room)
     still_open = open_hypotheses(state)
     _check(designs, still_open)
     round = state["round"] + 1
-    experiments = _number(designs, state["experiments"], round)[:room]
-    tested = {experiment.hypothesis for experiment in experiments}
+    experiments = _number(designs, known, _stale_texts(still_open, known), round)[:room]
+    untested = {h.id for h in still_open} - {e.hypothesis for e in experiments}
+    if len(experiments) == room:
+        untested = set[str]()
     return {
         "round": round,
         "experiments": experiments,
-        "hypotheses": [_close(h) for h in still_open if h.id not in tested],
-        "requests": tuple(id for id in state["requests"] if id in tested),
+        "hypotheses": [_close(h) for h in still_open if h.id in untested],
+        "requests": tuple(id for id in state["requests"] if id not in untested),
     }
 
 
@@ -48,8 +53,22 @@ def _check(designs: Sequence[Design], still_open: Sequence[Hypothesis]) -> None:
         )
 
 
-def _number(designs: Sequence[Design], known: Sequence[Experiment], round: int) -> list[Experiment]:
-    seen = {(experiment.hypothesis, experiment.text) for experiment in known}
+def _stale_texts(
+    still_open: Sequence[Hypothesis], known: Sequence[Experiment]
+) -> set[tuple[str, str]]:
+    """Hypotheses with the texts that cannot test them any more."""
+    own = {(experiment.hypothesis, experiment.text) for experiment in known}
+    older = {(h.id, e.text) for h in still_open for e in known if e.round <= h.round}
+    return own | older
+
+
+def _number(
+    designs: Sequence[Design],
+    known: Sequence[Experiment],
+    seen: set[tuple[str, str]],
+    round: int,
+) -> list[Experiment]:
+    seen = set(seen)
     count = len({experiment.design for experiment in known})
     numbered: list[Experiment] = []
     for design in designs:

@@ -20,5 +20,4 @@ def review(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate
     strangers = set(answer.requests) - {h.id for h in state["hypotheses"]}
     if strangers:
         raise PolicyError(f"review asks about unknown hypotheses: {', '.join(sorted(strangers))}.")
-    wanted = answer.requests if answer.decision == "continue" else ()
-    return {"reviews": state["reviews"] + 1, "requests": wanted}
+    return {"reviews": state["reviews"] + 1, "requests": answer.requests}

@@ -89,8 +89,9 @@ class ExperimentDesigner(Protocol):
     def design_experiments(self, dossier: Dossier, case: Case, room: int) -> Sequence[Design]:
         """Experiments for the open hypotheses, at most `room` texts in all.
 
-        A text that was measured before for the same hypothesis is dropped; a hypothesis for which
-        nothing new comes is closed as undecided.
+        A text that was measured before for the same hypothesis is dropped, and so is one that was
+        measured before the hypothesis was worded: it may have been worded after it. A hypothesis
+        for which nothing new comes is closed as undecided.
         """
         ...
 
@@ -116,7 +117,7 @@ class HypothesisRefiner(Protocol):
         ...
 
     def review(self, dossier: Dossier, case: Case) -> Review:
-        """Enough, or more tests; asked at most 3 times."""
+        """Which hypotheses need more tests, if any; asked at most 3 times."""
         ...
 
 

@@ -82,7 +82,8 @@ def _print_explanation(console: Console, run: Run, row: Row) -> None:
     console.print(Text(f"\n{row['description']}"))
     _print_list(console, "labels", row["labels"])
     _print_list(console, "not on", row["not_on"])
-    console.print(Text(f"confidence {row['confidence']:.2f}: {row['confidence_basis']}"))
+    confidence = "none" if row["confidence"] is None else f"{row['confidence']:.2f}"
+    console.print(Text(f"confidence {confidence}: {row['confidence_basis']}"))
     for claim in json.loads(row["claims"]):
         console.print(Text(f"  · {claim['text']} ({', '.join(claim['observations'])})", "dim"))
 

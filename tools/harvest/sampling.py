@@ -73,7 +73,8 @@ class CorpusSample:
 
 def window_length(subject: Subject, spec: CorpusSpec) -> int:
     """Longest window in tokens: the subject's limit, or the corpus' where that is less."""
-    return min(subject.window_size, spec.context_size or subject.window_size)
+    n_special = subject.info.context_size - subject.window_size
+    return min(subject.window_size, max(1, (spec.context_size or 2**31) - n_special))
 
 
 def sample_corpus(subject: Subject, spec: CorpusSpec, seed: int) -> CorpusSample:

@@ -115,6 +115,11 @@ class ExemplarStore:
         stored = {feature for (feature,) in rows}
         return tuple(feature for feature in dict.fromkeys(features) if feature not in stored)
 
+    def subject(self, key: str) -> str:
+        """Fingerprint of the subject that harvest `key` was measured on."""
+        rows = self._database.rows("SELECT subject FROM harvests WHERE harvest = ?", [key])
+        return rows[0][0]
+
     def firings(self, key: str) -> dict[int, int]:
         """Number of active tokens of every feature that harvest `key` ever looked at."""
         rows = self._database.rows(

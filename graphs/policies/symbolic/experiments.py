@@ -45,7 +45,9 @@ def design_experiments(dossier: Dossier, case: Case, room: int) -> list[Design]:
     planner = _Planner(dossier, case)
     for id in case.open:
         hypothesis = case.hypothesis(id)
-        used = {e.text for e in case.experiments if e.hypothesis == id}
+        used = {
+            e.text for e in case.experiments if e.hypothesis == id or e.round <= hypothesis.round
+        }
         found = [c for c in planner.candidates(hypothesis) if c.draft.text not in used]
         chosen = _chosen(found, min(share, room))
         room -= len(chosen)
@@ -109,21 +111,18 @@ def _candidates(workshop: Workshop) -> Iterator[Candidate]:
         tokens = read(workshop.dossier.tokenization, draft)
         predicted = expectation(workshop.rule, tokens) if tokens else None
         if predicted is not None:
-            kind = _kind(draft.kind, predicted)
-            yield Candidate(
-                replace(draft, kind=kind),
-                predicted,
-                _disagreement(workshop, tokens, predicted),
-            )
+            disputed = _disagreement(workshop, tokens, predicted)
+            kind = _kind(draft.kind, predicted, disputed)
+            yield Candidate(replace(draft, kind=kind), predicted, disputed)
 
 
-def _kind(planned: ExperimentKind, predicted: Expectation) -> ExperimentKind:
-    """What a draft turned out to be, once the rule was executed on it."""
-    if planned == "positive" and predicted == "inactive":
-        return "negative_control"
-    if planned in ("near_miss", "negative_control") and predicted == "active":
+def _kind(planned: ExperimentKind, predicted: Expectation, disputed: int) -> ExperimentKind:
+    """What a draft turned out to be, once the rule and its rivals were executed on it."""
+    if planned not in ("positive", "near_miss", "negative_control"):
+        return planned
+    if predicted == "active":
         return "positive"
-    return planned
+    return "near_miss" if disputed else "negative_control"
 
 
 def _disagreement(workshop: Workshop, tokens: Sequence[str], predicted: Expectation) -> int:

@@ -129,10 +129,7 @@ def _newcomer(dossier: Dossier, case: Case, evidence: Evidence, known: set[str])
 def review(dossier: Dossier, case: Case) -> Review:
     """Conclude, unless the leader was tested too little."""
     confirmed = [h for h in case.hypotheses if h.status == "confirmed" and h.polarity == "active"]
-    if not confirmed:
-        return Review(decision="conclude", reason="No hypothesis is left that could be tested.")
-    leader = max(confirmed, key=Standing(dossier, case).support)
-    if leader.tests < _ENOUGH_TESTS and case.reviews == 0:
-        reason = f"{leader.id} leads on {leader.tests} tests only."
-        return Review(decision="continue", requests=(leader.id,), reason=reason)
-    return Review(decision="conclude", reason=f"{leader.id} is confirmed by {leader.tests} tests.")
+    leader = max(confirmed, key=Standing(dossier, case).support, default=None)
+    if leader is not None and leader.tests < _ENOUGH_TESTS and case.reviews == 0:
+        return Review(requests=(leader.id,))
+    return Review()
