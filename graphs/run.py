@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from langchain_core.runnables import RunnableConfig
 
@@ -16,7 +17,6 @@ from graphs.projection import DomainProjection, thread_of
 from graphs.records import RECORD_TYPES
 from graphs.runs import Run, RunStore
 from graphs.state import initial_state
-from graphs.terminal.progress import Reporter
 from tools.activations import Subject
 from tools.corpus import CorpusSpec, DatasetSource
 from tools.database import Database
@@ -28,6 +28,26 @@ from tools.subject import SaeSource, SubjectSpec, load_subject
 
 STEPS_PER_ROUND = 5
 """Nodes from design_experiments to the next decision, for LangGraph's own limit."""
+
+
+class Reporter(Protocol):
+    """Hears of what a run does."""
+
+    def stage(self, message: str) -> None:
+        """Something long begins that has no steps to count."""
+        ...
+
+    def harvest(self, done: int, total: int) -> None:
+        """Tokens of the corpus that are measured."""
+        ...
+
+    def features(self, done: int, total: int) -> None:
+        """Features that have a final status."""
+        ...
+
+    def step(self, feature: int, node: str) -> None:
+        """A node of the graph begins."""
+        ...
 
 
 def finish_run(database: Database, run: Run, reporter: Reporter) -> None:

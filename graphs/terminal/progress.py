@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -16,42 +16,6 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.text import Text
-
-
-class Reporter(Protocol):
-    """Hears of what the run does."""
-
-    def stage(self, message: str) -> None:
-        """Something long begins that has no steps to count."""
-        ...
-
-    def harvest(self, done: int, total: int) -> None:
-        """Tokens of the corpus that are measured."""
-        ...
-
-    def features(self, done: int, total: int) -> None:
-        """Features that have a final status."""
-        ...
-
-    def step(self, feature: int, node: str) -> None:
-        """A node of the graph begins."""
-        ...
-
-
-class SilentReporter:
-    """For runs that nobody watches, such as those of a notebook or a test."""
-
-    def stage(self, message: str) -> None:
-        """Say nothing."""
-
-    def harvest(self, done: int, total: int) -> None:
-        """Say nothing."""
-
-    def features(self, done: int, total: int) -> None:
-        """Say nothing."""
-
-    def step(self, feature: int, node: str) -> None:
-        """Say nothing."""
 
 
 class RateColumn(ProgressColumn):
@@ -67,7 +31,7 @@ class RateColumn(ProgressColumn):
 
 
 class ProgressReporter:
-    """A progress bar on standard error, so that standard output stays for results."""
+    """A `graphs.run.Reporter`: a progress bar on standard error, so that standard output stays for results."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(

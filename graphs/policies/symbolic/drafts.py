@@ -125,7 +125,8 @@ def swapped(workshop: Workshop, here: Sequence[Site]) -> Iterator[Draft]:
             if surface != site.token:
                 change = f"{visible(site.token)} replaced by {visible(surface)}"
                 text = site.with_token(surface).text(right=0)
-                yield Draft("minimal_pair", text, change, ending=surface)
+                original = site.text(right=0)
+                yield Draft("minimal_pair", text, change, ending=surface, original=original)
 
 
 def _spellings(surface: str) -> list[str]:

@@ -36,6 +36,8 @@ class Candidate:
     predicted: Expectation
     disagreement: int
     """Rivals that predict the opposite."""
+    partner: Trial | None = None
+    """The other half of a minimal pair."""
 
 
 def design_experiments(dossier: Dossier, case: Case, room: int) -> list[Design]:
@@ -49,9 +51,10 @@ def design_experiments(dossier: Dossier, case: Case, room: int) -> list[Design]:
             e.text for e in case.experiments if e.hypothesis == id or e.round <= hypothesis.round
         }
         found = [c for c in planner.candidates(hypothesis) if c.draft.text not in used]
-        chosen = _chosen(found, min(share, room))
-        room -= len(chosen)
-        designs.extend(_designs(id, chosen))
+        for design in _designs(id, _chosen(found, min(share, room))):
+            trials = design.trials[:room]
+            room -= len(trials)
+            designs.append(design.model_copy(update={"trials": trials}))
     return designs
 
 
@@ -113,7 +116,15 @@ def _candidates(workshop: Workshop) -> Iterator[Candidate]:
         if predicted is not None:
             disputed = _disagreement(workshop, tokens, predicted)
             kind = _kind(draft.kind, predicted, disputed)
-            yield Candidate(replace(draft, kind=kind), predicted, disputed)
+            partner = _partner(workshop, draft)
+            yield Candidate(replace(draft, kind=kind), predicted, disputed, partner)
+
+
+def _partner(workshop: Workshop, draft: Draft) -> Trial | None:
+    """The unchanged text of a minimal pair, where the rule still says something of it."""
+    tokens = read(workshop.dossier.tokenization, Draft(draft.kind, draft.original, draft.purpose))
+    predicted = expectation(workshop.rule, tokens) if tokens else None
+    return Trial(text=draft.original, predicted=predicted) if predicted else None
 
 
 def _kind(planned: ExperimentKind, predicted: Expectation, disputed: int) -> ExperimentKind:
@@ -188,9 +199,10 @@ def _designs(hypothesis: str, chosen: Sequence[Candidate]) -> list[Design]:
     """One design for each kind and purpose."""
     groups: dict[tuple[ExperimentKind, str], list[Trial]] = {}
     for candidate in chosen:
-        key = (candidate.draft.kind, candidate.draft.purpose)
-        trial = Trial(text=candidate.draft.text, predicted=candidate.predicted)
-        groups.setdefault(key, []).append(trial)
+        trials = groups.setdefault((candidate.draft.kind, candidate.draft.purpose), [])
+        if candidate.partner is not None and candidate.partner not in trials:
+            trials.append(candidate.partner)
+        trials.append(Trial(text=candidate.draft.text, predicted=candidate.predicted))
     return [
         Design(hypothesis=hypothesis, kind=kind, trials=tuple(trials), purpose=purpose)
         for (kind, purpose), trials in groups.items()

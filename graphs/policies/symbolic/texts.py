@@ -53,6 +53,8 @@ class Draft:
     purpose: str
     ending: str | None = None
     """The token that the text must end with when read, or it would not test what it says."""
+    original: str = ""
+    """The text that a minimal pair changes one thing of."""
     sampled: bool = False
     """Drawn from the contexts that fire, whatever the hypothesis says of it: to be kept."""
 
