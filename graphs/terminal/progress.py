@@ -31,7 +31,7 @@ class RateColumn(ProgressColumn):
 
 
 class ProgressReporter:
-    """A `graphs.run.Reporter`: a progress bar on standard error, so that standard output stays for results."""
+    """A `graphs.run.Reporter`: bars on standard error, so that standard output is for results."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
