@@ -59,7 +59,10 @@ def explain(
         bool, typer.Option("--new", help="Start another run though the database holds this one.")
     ] = False,
 ) -> None:
-    """Explain the features that a config names, or go on where an earlier try stopped."""
+    """Explain the features that a config names.
+
+    On a database that already holds this run, go on where an earlier try stopped.
+    """
     warm_up()
     from graphs.runs import RunStore
     from graphs.storage import open_database
@@ -72,7 +75,10 @@ def explain(
 
 @app.command(epilog=f"Example: saesage resume runs/quickstart.duckdb. {EXIT_CODES}")
 def resume(db: DatabasePath) -> None:
-    """Finish every unfinished feature of a database's runs; the database alone is needed."""
+    """Finish what a database's runs left unfinished.
+
+    The configuration comes from the database: no other file is needed.
+    """
     warm_up()
     from graphs.runs import RunStore
     from graphs.storage import open_database
@@ -85,7 +91,7 @@ def resume(db: DatabasePath) -> None:
 
 @app.command(epilog="Example: saesage runs runs/quickstart.duckdb")
 def runs(db: DatabasePath) -> None:
-    """List a database's runs with counts by status, time and cost."""
+    """List runs, with counts, time and cost."""
     from graphs.storage import open_database
     from graphs.terminal.tables import print_runs
 
@@ -102,7 +108,10 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     run: RunName = None,
 ) -> None:
-    """Show explanations; for one feature also each hypothesis, test and measured activation."""
+    """Show explanations and their evidence.
+
+    For one feature: each hypothesis with its verdict, each test with its measured activations.
+    """
     from graphs.storage import open_database
     from graphs.terminal.show import show_feature, show_run
 
@@ -123,7 +132,10 @@ def probe(
     feature: Annotated[int, typer.Option("--feature", metavar="N", help="A feature id.")],
     set_: Overrides = None,
 ) -> None:
-    """Measure a feature on texts: tokens shaded by activation, maximum and mean."""
+    """Measure a feature on texts of yours.
+
+    Prints the tokens shaded by activation, the maximum and the mean.
+    """
     warm_up()
     settings = _settings(config, None, None, set_ or [])
     from graphs.run import subject_spec
@@ -140,7 +152,10 @@ def export(
         Path | None, typer.Option("--out", metavar="FILE", help="Standard output if not given.")
     ] = None,
 ) -> None:
-    """Write one JSON object a line for each feature, runs in the order they were started."""
+    """Write JSON lines, one feature a line.
+
+    Runs come in the order in which they were started.
+    """
     from graphs.findings import Findings, export_lines
     from graphs.runs import RunStore
     from graphs.storage import open_database
@@ -196,14 +211,18 @@ def _finish(database: Database, chosen: list[Run]) -> list[SaesageError]:
     """Finish each run; one that cannot go on does not keep the next from it."""
     from rich.console import Console
 
+    from graphs.runs import RunStore
     from graphs.terminal.progress import ProgressReporter
 
     failures: list[SaesageError] = []
     with ProgressReporter(Console(stderr=True)) as reporter:
         reporter.stage("starting")
+        unfinished = [run for run in chosen if not RunStore(database).is_finished(run)]
+        if not unfinished:
+            return []
         from graphs.run import finish_run
 
-        for run in chosen:
+        for run in unfinished:
             try:
                 finish_run(database, run, reporter)
             except DatabaseError:

@@ -16,6 +16,7 @@ from typing import Any, cast
 import duckdb
 
 from graphs.records import Experiment, Explanation, FeatureScale, Hypothesis, Observation
+from tools.database import UTC_STAMP
 
 Row = tuple[Any, ...]
 
@@ -38,7 +39,7 @@ class DomainTable:
         names = ", ".join(name for name, _ in self.columns)
         return (
             f"CREATE TABLE IF NOT EXISTS {self.name}_log (thread_id VARCHAR, run VARCHAR, "
-            f"feature INTEGER, checkpoint_id VARCHAR, recorded_at TIMESTAMPTZ DEFAULT now(), "
+            f"feature INTEGER, checkpoint_id VARCHAR, recorded_at {UTC_STAMP}, "
             f"{columns})",
             f"CREATE VIEW IF NOT EXISTS {self.name} AS SELECT run, feature, {names}, checkpoint_id "
             f"FROM {self.name}_log QUALIFY row_number() OVER (PARTITION BY thread_id, "
@@ -156,7 +157,7 @@ PROGRESS_COLUMNS = (
 
 PROJECTION_DDL: tuple[str, ...] = (
     "CREATE TABLE IF NOT EXISTS feature_log (thread_id VARCHAR, run VARCHAR, feature INTEGER, "
-    "checkpoint_id VARCHAR, recorded_at TIMESTAMPTZ DEFAULT now(), status VARCHAR, scale DOUBLE, "
+    f"checkpoint_id VARCHAR, recorded_at {UTC_STAMP}, status VARCHAR, scale DOUBLE, "
     "n_tokens BIGINT, n_active_tokens BIGINT, n_active_windows BIGINT, round INTEGER, "
     "reviews INTEGER, forward_passes INTEGER, seconds DOUBLE)",
     *(statement for table in TABLES for statement in table.ddl),

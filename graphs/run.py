@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from langchain_core.runnables import RunnableConfig
 
@@ -18,9 +19,10 @@ from graphs.records import RECORD_TYPES
 from graphs.runs import Run, RunStore
 from graphs.state import initial_state
 from tools.activations import Subject
-from tools.corpus import CorpusSpec, DatasetSource
+from tools.corpus import STDLIB_SOURCE, CorpusSpec, DatasetSource
+from tools.corpus_files import corpus_files
 from tools.database import Database
-from tools.errors import DatabaseError, SaesageError, SubjectChanged
+from tools.errors import DatabaseError, SaesageError, SubjectChanged, SubjectError
 from tools.harvest.collection import collect_exemplars
 from tools.harvest.features import parse_features
 from tools.harvest.store import ExemplarStore
@@ -70,6 +72,8 @@ def finish_run(database: Database, run: Run, reporter: Reporter) -> None:
     for done, feature in enumerate(unfinished, len(planned) - len(unfinished)):
         reporter.features(done, len(planned))
         try:
+            if feature in explainer.unmeasured:
+                raise explainer.unmeasured[feature]
             explainer.explain(feature, reporter)
         except DatabaseError:
             raise
@@ -85,6 +89,8 @@ class Explainer:
     run: Run
     graph: ExplainGraph
     context: ExplainContext
+    unmeasured: Mapping[int, SaesageError]
+    """Features without exemplars, and why."""
 
     def explain(self, feature: int, reporter: Reporter) -> None:
         """Run or resume the feature's thread to its end."""
@@ -106,9 +112,10 @@ class Explainer:
 def _prepare(database: Database, run: Run, reporter: Reporter) -> Explainer:
     config = run.config
     policies = load_policies(config)
+    _check_corpus(run.config.corpus)
     reporter.stage("loading model and SAE")
     subject = load_subject(subject_spec(config.subject))
-    harvest = _plan(database, run, subject, reporter)
+    harvest, unmeasured = _plan(database, run, subject, reporter)
     serde = strict_serializer(RECORD_TYPES)
     saver = DuckDBSaver(database, serde=serde, projection=DomainProjection())
     context = ExplainContext(
@@ -119,11 +126,18 @@ def _prepare(database: Database, run: Run, reporter: Reporter) -> Explainer:
         thresholds=Thresholds(**config.thresholds.model_dump()),
         seed=config.seed,
     )
-    return Explainer(run, build_graph(saver), context)
+    return Explainer(run, build_graph(saver), context, unmeasured)
 
 
-def _plan(database: Database, run: Run, subject: Subject, reporter: Reporter) -> str:
-    """See that the run's features are chosen and their exemplars stored; the harvest's key.
+class Plan(NamedTuple):
+    """Where a run's exemplars are, and which features have none."""
+
+    harvest: str
+    unmeasured: Mapping[int, SaesageError]
+
+
+def _plan(database: Database, run: Run, subject: Subject, reporter: Reporter) -> Plan:
+    """See that the run's features are chosen and their exemplars stored.
 
     Raises:
         SubjectChanged: the run was begun with other weights or settings.
@@ -136,7 +150,9 @@ def _plan(database: Database, run: Run, subject: Subject, reporter: Reporter) ->
                 f"the model or SAE changed since run {run.name} began, so its measurements would "
                 "not fit together; bring the old files back, or start anew with explain --new."
             )
-        return planned
+        missing = store.missing(planned, runs.planned(run))
+        reason = "its exemplars could not be measured; start anew with explain --new."
+        return Plan(planned, {feature: SubjectError(reason) for feature in missing})
     request = parse_features(config.features, subject.info.n_features)
     reporter.stage("measuring the corpus")
     collection = collect_exemplars(
@@ -148,7 +164,13 @@ def _plan(database: Database, run: Run, subject: Subject, reporter: Reporter) ->
         progress=reporter.harvest,
     )
     runs.plan(run, collection.features, collection.harvest)
-    return collection.harvest
+    return Plan(collection.harvest, collection.failures)
+
+
+def _check_corpus(config: CorpusConfig) -> None:
+    """Find out that there is no such corpus before the model is loaded, not after."""
+    if isinstance(config.source, str) and config.source != STDLIB_SOURCE:
+        corpus_files(config.source)
 
 
 def subject_spec(config: SubjectConfig) -> SubjectSpec:

@@ -9,17 +9,17 @@ from importlib.metadata import version
 
 from graphs.config import RunConfig, parse_config
 from graphs.projection import PROJECTION_DDL
-from tools.database import Database
+from tools.database import UTC_STAMP, Database
 from tools.errors import RunNotFound, SaesageError
 
 RUN_DDL: tuple[str, ...] = (
     *PROJECTION_DDL,
     "CREATE TABLE IF NOT EXISTS runs (run VARCHAR, config JSON, config_hash VARCHAR, "
-    "version VARCHAR, created_at TIMESTAMPTZ DEFAULT now())",
+    f"version VARCHAR, created_at {UTC_STAMP})",
     "CREATE TABLE IF NOT EXISTS run_features (run VARCHAR, feature INTEGER, rank INTEGER, "
     "harvest VARCHAR)",
     "CREATE TABLE IF NOT EXISTS failures (run VARCHAR, feature INTEGER, error VARCHAR, "
-    "message VARCHAR, failed_at TIMESTAMPTZ DEFAULT now())",
+    f"message VARCHAR, failed_at {UTC_STAMP})",
     # A failure counts until a later step of the same feature is stored.
     "CREATE VIEW IF NOT EXISTS features AS "
     "WITH newest AS (SELECT * FROM feature_log QUALIFY row_number() OVER (PARTITION BY thread_id "

@@ -111,6 +111,14 @@ class Mumbling(ScriptedPolicy):
         return ["fires on cats"]  # type: ignore[list-item]
 
 
+class Rambling(ScriptedPolicy):
+    """Designs a text that no context can hold."""
+
+    def design_experiments(self, dossier: Dossier, case: Case, room: int) -> Sequence[Design]:
+        trial = Trial(text="return " * 500, predicted="active")
+        return [Design(hypothesis="H1", kind="positive", trials=(trial,))]
+
+
 class OneIdea(ScriptedPolicy):
     """Proposes a single hypothesis."""
 

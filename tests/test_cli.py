@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import saesage
-from tests.subjects import make_model_dir, make_sae_dir
+from tests.subjects import damage, make_model_dir, make_sae_dir
 from tools.activations import TextActivations
 from tools.subject import LoadedSubject, SaeSource, SubjectSpec, load_subject
 
@@ -210,6 +210,24 @@ def test_a_subject_that_changed_is_not_mixed_with_the_old_one(
     result = cli("resume", tmp_path / "run.duckdb")
     assert result.code == 2
     assert "changed since run" in result.err
+
+
+def test_nan_in_one_feature_fails_that_feature_alone(
+    cli: Cli, write: Callable[..., Path], folder: Path, tmp_path: Path
+) -> None:
+    make_sae_dir(tmp_path / "sae")
+    damage(tmp_path / "sae" / "sae_weights.safetensors", "W_enc", 31, float("nan"))
+    subject = {"model": str(folder / "model"), "sae": {"path": str(tmp_path / "sae")}}
+    result = cli("explain", write(subject=subject))
+    assert result.code == 1
+    by_feature = {r["feature"]: r["status"] for r in records(cli, tmp_path / "run.duckdb")}
+    assert by_feature[13] in ("explained", "undecided", "budget")
+    assert by_feature[31] == "failed"
+    assert "NaN or infinity at feature 31" in result.out.replace("\n", " ")
+    # All of them: nothing can be planned.
+    result = cli("explain", write(subject=subject, features=[31]))
+    assert result.code == 1
+    assert "NaN or infinity at feature 31" in result.err
 
 
 def test_a_run_that_cannot_go_on_does_not_keep_the_next_from_it(

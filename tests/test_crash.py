@@ -127,9 +127,14 @@ def test_kill_and_resume(server: CrashServer, config: Path, tmp_path: Path, whol
 def test_interrupted_politely(
     server: CrashServer, config: Path, tmp_path: Path, whole: Whole, name: str
 ) -> None:
-    database = tmp_path / "stopped.duckdb"
-    command = ["explain", str(config), "--db", str(database)]
-    assert server.run(*command, name=name, after=whole.seconds / 2) == EXIT_INTERRUPTED
+    # The first run of a process is its slowest: a later one may be over by then.
+    for part in (2, 4, 8, 16):
+        database = tmp_path / f"stopped-{part}.duckdb"
+        command = ["explain", str(config), "--db", str(database)]
+        code = server.run(*command, name=name, after=whole.seconds / part)
+        if code == EXIT_INTERRUPTED:
+            break
+    assert code == EXIT_INTERRUPTED
     assert agree_with_checkpoints(database)
     assert server.run("resume", str(database)) in (0, 1)
     assert exported(database) == whole.features

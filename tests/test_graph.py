@@ -180,6 +180,7 @@ def test_a_claim_against_its_evidence_is_refused(make_context: MakeContext) -> N
     [
         ("Broken", r"failed in design_experiments \(policies\.py, line \d+\): .*oops"),
         ("Mumbling", "a list of Proposal is expected"),
+        ("Rambling", r"gave a text of \d+ tokens for H1; 1 to 32 fit"),
     ],
 )
 def test_a_policys_own_failure_is_one_sentence(

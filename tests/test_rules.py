@@ -211,7 +211,7 @@ def test_malformed_conditions_are_refused(data: dict[str, Any]) -> None:
     [
         (AllOf((TokenIn((" import",)), LineStart())), "the token ' import' at the start of a line"),
         (TokenIn(("if",), folded=True), "'if' in any spelling"),
-        (TokenIn(("\n",)), "a line break"),
+        (TokenIn(("\n",)), "a bare line break"),
         (
             AllOf((InClass("number"), Before(TokenIn((" =",))), Not(Inside("quotes")))),
             "numbers right after the token ' =' except inside quotation marks",

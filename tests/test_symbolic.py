@@ -155,7 +155,9 @@ def test_without_a_confirmed_hypothesis_the_conclusion_says_so() -> None:
     dossier = dossier_of("single token")
     case = case_of(hypothesis(status="undecided"), open=())
     conclusion = POLICY.conclude(dossier, case)
-    assert conclusion.description.startswith("No hypothesis was confirmed; the best of them: fires")
+    assert conclusion.description.startswith(
+        "Nothing that it fires on was confirmed; the best guess: fires"
+    )
     assert conclusion.claims == ()
 
 

@@ -21,6 +21,10 @@ from tools.errors import (
     SchemaVersionError,
 )
 
+UTC_STAMP = "TIMESTAMP DEFAULT (now() AT TIME ZONE 'UTC')"
+"""Type of a column that says when its row was written. Without a time zone, for DuckDB's Python
+client needs a further package to read one with."""
+
 SCHEMA_VERSION = 1
 """Version of the tables; raised whenever an older saesage could misread a newer file."""
 
@@ -180,7 +184,7 @@ def initialise(database: Database, ddl: Sequence[str]) -> None:
         if version is None:
             connection.execute(
                 "CREATE TABLE saesage_schema AS "
-                "SELECT ?::INTEGER AS version, now()::TIMESTAMPTZ AS created_at",
+                "SELECT ?::INTEGER AS version, now() AT TIME ZONE 'UTC' AS created_at",
                 [SCHEMA_VERSION],
             )
         elif version != SCHEMA_VERSION:

@@ -80,6 +80,11 @@ class ActivationNotFinite(SubjectError):
 
     exit_code = EXIT_SOME_FAILED
 
+    def __init__(self, message: str, feature: int | None = None) -> None:
+        """Keep the feature at fault; None when it is the model itself."""
+        super().__init__(message)
+        self.feature = feature
+
 
 class CorpusError(SaesageError):
     """The corpus cannot be read or holds too little text."""

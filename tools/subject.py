@@ -116,6 +116,8 @@ class LoadedSubject:
         self._left_out = self._tokens.special_ids | self.settings.excluded_tokens
         self.info = self._describe()
         self.window_size = self.info.context_size - len(self._bos)
+        if self.window_size < 1:
+            raise SubjectError(f"{self.spec.sae} has no room in its context beside BOS")
         self._encoder = build_encoder(self.sae)
         self._reader = self._find_reader()
         self._check_width()
@@ -230,11 +232,13 @@ class LoadedSubject:
         ends = np.cumsum([len(window) for window in windows])
         which = int(np.searchsorted(ends, row, side="right"))
         columns = bad[row].nonzero()
-        feature = f"feature {features[int(columns[0, 0])]}" if len(columns) else "the hook point"
+        feature = features[int(columns[0, 0])] if len(columns) else None
+        place = "the hook point" if feature is None else f"feature {feature}"
         text = "".join(self.surfaces(windows[which]))[:80]
         raise ActivationNotFinite(
-            f"NaN or infinity at {feature} on text {which} of the batch ({text!r}); the weights "
-            "are damaged, or the dtype is too narrow: use dtype: float32"
+            f"NaN or infinity at {place} on text {which} of the batch ({text!r}); the weights "
+            "are damaged, or the dtype is too narrow: use dtype: float32",
+            feature,
         )
 
     def _find_bos(self) -> list[int]:

@@ -9,6 +9,7 @@ from langgraph.runtime import Runtime
 from graphs.context import ExplainContext, case_of
 from graphs.records import Design, Experiment, Hypothesis
 from graphs.state import ExplainState, StateUpdate, open_hypotheses
+from tools.activations import Tokenization
 from tools.errors import PolicyError
 
 
@@ -21,7 +22,8 @@ def design_experiments(state: ExplainState, runtime: Runtime[ExplainContext]) ->
     unless it is the budget that cut it short.
 
     Raises:
-        PolicyError: a design is for a hypothesis that is not open.
+        PolicyError: a design is for a hypothesis that is not open, or has a text that cannot be
+            measured.
     """
     known = state["experiments"]
     room = runtime.context.limits.experiments - len(known)
@@ -33,6 +35,8 @@ def design_experiments(state: ExplainState, runtime: Runtime[ExplainContext]) ->
     round = state["round"] + 1
     experiments = _number(designs, known, _stale_texts(still_open, known), round)[:room]
     untested = {h.id for h in still_open} - {e.hypothesis for e in experiments}
+    for experiment in experiments:
+        _check_text(experiment, runtime.context.subject)
     if len(experiments) == room:
         untested = set[str]()
     return {
@@ -50,6 +54,16 @@ def _check(designs: Sequence[Design], still_open: Sequence[Hypothesis]) -> None:
             f"design_experiments gave experiments for {', '.join(sorted(strangers))}, which "
             f"{'is' if len(strangers) == 1 else 'are'} not open; open: "
             f"{', '.join(h.id for h in still_open)}."
+        )
+
+
+def _check_text(experiment: Experiment, tokenization: Tokenization) -> None:
+    """Refuse a text before it is stored: afterwards, every try to resume would fail on it."""
+    n_tokens = len(tokenization.tokenize(experiment.text))
+    if not 0 < n_tokens <= tokenization.window_size:
+        raise PolicyError(
+            f"design_experiments gave a text of {n_tokens} tokens for {experiment.hypothesis}; "
+            f"1 to {tokenization.window_size} fit the context: {experiment.text[:60]!r}"
         )
 
 

@@ -23,6 +23,7 @@ def print_probe(subject: Subject, texts: Sequence[str], feature: int) -> None:
     measured = subject.activations(texts, [feature])
     strongest = max(float(item.activations.max()) for item in measured)
     console.print(Text(f"feature {feature} at {subject.info.hook_point}", "bold"))
+    console.print(Text("shaded relative to the strongest token below", "dim"))
     for item in measured:
         values = item.activations[:, 0]
         peak = int(values.argmax())

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from graphs.findings import Findings, export_record
@@ -23,6 +24,10 @@ _STATUS_STYLE = {
     "undecided": "yellow",
     "pending": "dim",
 }
+_LEGEND = (
+    "H hypothesis, E experiment, O its observation. [token|0.7]: activation as a share of the "
+    "scale; ↵ line break, → tab. Active from 0.5, inactive up to 0.1 by default."
+)
 _HELD = {True: ("held", "green"), False: ("failed", "red"), None: ("unclear", "yellow")}
 
 
@@ -75,50 +80,61 @@ def _print_explanation(console: Console, run: Run, row: Row) -> None:
             f"fires on {row['n_active_tokens']:,} of {row['n_tokens']:,} corpus tokens; "
             f"scale {row['scale']:.3g} (mean of its top-10 maxima)"
         )
-    if row["failure"] and row["status"] == "failed":
+    if row["failure"]:
         console.print(Text(row["failure"], "red"))
     if row["description"] is None:
         return
-    console.print(Text(f"\n{row['description']}"))
+    console.print(Text(f"\n{row['description']}\n"))
     _print_list(console, "labels", row["labels"])
     _print_list(console, "not on", row["not_on"])
     confidence = "none" if row["confidence"] is None else f"{row['confidence']:.2f}"
-    console.print(Text(f"confidence {confidence}: {row['confidence_basis']}"))
+    _indented(console, Text(f"confidence {confidence}: {row['confidence_basis']}"), 0, hang=2)
     for claim in json.loads(row["claims"]):
-        console.print(Text(f"  · {claim['text']} ({', '.join(claim['observations'])})", "dim"))
+        line = f"· {claim['text']} Shown by {', '.join(claim['observations'])}."
+        _indented(console, Text(line, "dim"), 2, hang=2)
+    console.print(Text(f"\n{_LEGEND}", "dim"))
 
 
 def _print_list(console: Console, name: str, items: list[str]) -> None:
     if items:
-        console.print(Text(f"{name}: {'; '.join(items)}"))
+        _indented(console, Text(f"{name}: {'; '.join(items)}"), 0, hang=2)
 
 
 def _print_hypothesis(
     console: Console, hypothesis: Row, experiments: list[Row], scale: float
 ) -> None:
     refines = f", refines {hypothesis['parent']}" if hypothesis["parent"] else ""
-    title = Text(f"\n{hypothesis['id']} ", "bold")
+    title = Text(f"{hypothesis['id']} ", "bold")
     title.append(hypothesis["status"], _STATUS_STYLE[hypothesis["status"]])
     title.append(f"{refines}: {hypothesis['statement']}", "not bold")
-    console.print(title)
+    console.print()
+    _indented(console, title, 0, hang=3)
     for name in ("reason", "interpretation"):
         if hypothesis[name]:
-            console.print(Text(f"   {hypothesis[name]}", "dim"))
+            _indented(console, Text(hypothesis[name], "dim"), 3)
     for experiment in experiments:
         _print_experiment(console, experiment, scale)
 
 
 def _print_experiment(console: Console, experiment: Row, scale: float) -> None:
     if experiment["outcome"] is None:
-        console.print(Text(f"   {experiment['id']} not run yet: {experiment['text']!r}", "dim"))
+        _indented(console, Text(f"{experiment['id']} not run: {experiment['text']!r}", "dim"), 3)
         return
     word, style = _HELD[experiment["supports"]]
-    head = Text(f"   {experiment['id']:<6}", "dim")
+    head = Text(f"{experiment['id']:<6}", "dim")
     head.append(f"{word:<8}", style)
     head.append(
         f"{experiment['kind'].replace('_', ' ')}, predicted {experiment['predicted']}, "
         f"max {experiment['max_activation']:.3g} ({experiment['normalized']:.2f} of scale)"
     )
-    console.print(head)
+    _indented(console, head, 3)
     line = shaded(experiment["tokens"], experiment["activations"], scale, console)
-    console.print(Text("          ").append_text(line))
+    _indented(console, line, 9)
+
+
+def _indented(console: Console, text: Text, by: int, *, hang: int = 0) -> None:
+    """Print with every wrapped line indented, those after the first by `hang` more."""
+    first, *rest = text.wrap(console, console.width - by - hang)
+    console.print(Padding(first, (0, 0, 0, by)))
+    for line in rest:
+        console.print(Padding(line, (0, 0, 0, by + hang)))

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from graphs.config import ROLES
 from graphs.findings import Findings
 from graphs.runs import Run, RunStore
 from tools.database import Database
@@ -40,7 +41,7 @@ def print_runs(database: Database) -> None:
         table.add_row(
             run.name,
             run.config.subject.model.rstrip("/").rsplit("/", 1)[-1],
-            run.config.policies.get("default", "symbolic"),
+            ", ".join(sorted({run.config.policy_of(role) for role in ROLES})),
             ", ".join(f"{n} {status}" for status, n in counts.items()) or "not planned yet",
             str(sum(row["n_experiments"] for row in rows)),
             str(sum(row["forward_passes"] or 0 for row in rows)),

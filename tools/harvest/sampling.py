@@ -17,7 +17,7 @@ import numpy as np
 
 from tools.activations import Subject
 from tools.corpus import CorpusSpec, Document, read_documents
-from tools.errors import CorpusTooSmall
+from tools.errors import ConfigError, CorpusTooSmall
 from tools.exemplars import Split
 
 SPLIT_CYCLE: tuple[Split, ...] = ("propose", "test", "propose", "evaluate")
@@ -72,9 +72,21 @@ class CorpusSample:
 
 
 def window_length(subject: Subject, spec: CorpusSpec) -> int:
-    """Longest window in tokens: the subject's limit, or the corpus' where that is less."""
-    n_special = subject.info.context_size - subject.window_size
-    return min(subject.window_size, max(1, (spec.context_size or 2**31) - n_special))
+    """Longest window in tokens: the subject's limit, or what the corpus settings ask for.
+
+    Raises:
+        ConfigError: the settings ask for more than the SAE's context, or for no token at all.
+    """
+    context, wanted = subject.info.context_size, spec.context_size
+    if wanted is None:
+        return subject.window_size
+    n_special = context - subject.window_size
+    if not n_special < wanted <= context:
+        raise ConfigError(
+            f"corpus.context_size is {wanted}; the SAE's context has {context} tokens, "
+            f"{n_special} of them special: give {n_special + 1} to {context}, or null."
+        )
+    return wanted - n_special
 
 
 def sample_corpus(subject: Subject, spec: CorpusSpec, seed: int) -> CorpusSample:

@@ -15,6 +15,9 @@ def visible(token: str) -> str:
     """A token as a reader can see it: quoted, or named when it is whitespace only."""
     if token == "":
         return "an empty token"
+    if not token.strip("\n"):
+        # Others hold a line break too: most tokenizers join it with the indentation behind it.
+        return count(len(token), "bare line break")
     if token.isspace():
         return _blank(token)
     body = token.encode("unicode_escape").decode("ascii") if _hides(token) else token
@@ -44,7 +47,7 @@ def spelled(tokens: Sequence[str]) -> str:
         numbers = [str(depth) for depth in sorted(found)]
         if len(numbers) > LISTED:
             numbers = [*numbers[: LISTED - 2], "other numbers of"]
-        items.append(f"{visible(breaks)} with {listing(numbers, joint='or')} spaces")
+        items.append(f"{_blank(breaks)} with {listing(numbers, joint='or')} spaces")
     return listing(items)
 
 

@@ -22,12 +22,14 @@ def conclude(dossier: Dossier, case: Case) -> Conclusion:
     leader = _leader(case, Standing(dossier, case))
     silences = [h for h in case.hypotheses if h.polarity == "inactive" and h.status == "confirmed"]
     rule = rule_from_json(leader.rule) if leader.rule is not None else None
+    refuted = leader.status == "refuted"
+    named = labels(rule) if rule else (leader.statement,)
     return Conclusion(
         description=_description(leader, rule),
-        labels=labels(rule) if rule else (leader.statement,),
+        labels=() if refuted else named,
         not_on=tuple(map(_not_on, silences)),
         claims=tuple(_claims(case, leader, silences)),
-        rule=leader.rule,
+        rule=None if refuted else leader.rule,
     )
 
 
@@ -41,7 +43,9 @@ def _description(leader: Hypothesis, rule: Rule | None) -> str:
     if leader.status == "confirmed":
         return statement
     lowered = statement[:1].lower() + statement[1:]
-    return f"No hypothesis was confirmed; the best of them: {lowered}"
+    if leader.status == "refuted":
+        return f"All that it was thought to fire on was refuted; the last guess: {lowered}"
+    return f"Nothing that it fires on was confirmed; the best guess: {lowered}"
 
 
 def _clear(rule: Rule) -> Rule:

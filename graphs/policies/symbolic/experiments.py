@@ -113,6 +113,9 @@ def _candidates(workshop: Workshop) -> Iterator[Candidate]:
         seen.add(draft.text)
         tokens = read(workshop.dossier.tokenization, draft)
         predicted = expectation(workshop.rule, tokens) if tokens else None
+        if draft.ending is not None and expectation(workshop.rule, tokens[:-1]) == "active":
+            # It would fire before the token that it is about: nothing could be learnt of that.
+            continue
         if predicted is not None:
             disputed = _disagreement(workshop, tokens, predicted)
             kind = _kind(draft.kind, predicted, disputed)
