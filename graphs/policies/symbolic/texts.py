@@ -79,9 +79,9 @@ def expectation(rule: Rule, tokens: Sequence[str]) -> Expectation | None:
     A rule is held to its strongest claims: what it calls weak is neither active nor inactive.
     """
     loudest = float(rule.predict(tokens).max(initial=0.0))
-    if loudest >= ACTIVE_SHARE * rule.strength:
-        return "active"
-    return "inactive" if loudest <= SILENT else None
+    if loudest <= SILENT:
+        return "inactive"
+    return "active" if loudest >= ACTIVE_SHARE * rule.strength else None
 
 
 class Library:
