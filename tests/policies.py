@@ -119,6 +119,13 @@ class Rambling(ScriptedPolicy):
         return [Design(hypothesis="H1", kind="positive", trials=(trial,))]
 
 
+class Gibberish(ScriptedPolicy):
+    """Proposes a rule that nobody can execute."""
+
+    def generate_hypotheses(self, dossier: Dossier) -> Sequence[Proposal]:
+        return [p.model_copy(update={"rule": {"kind": "nonsense"}}) for p in PROPOSALS]
+
+
 class OneIdea(ScriptedPolicy):
     """Proposes a single hypothesis."""
 

@@ -27,7 +27,7 @@ from tests import policies
 from tests.fakes import FakeSubject, Planted, fake_corpus
 from tests.policies import FIRING, ScriptedPolicy
 from tools.corpus import CorpusSpec
-from tools.errors import EvidenceError, PolicyError
+from tools.errors import EvidenceError, PolicyError, RuleError
 from tools.exemplars import Exemplar, Split
 from tools.harvest.harvest import Harvest, harvest
 from tools.harvest.sampling import sample_corpus
@@ -189,6 +189,11 @@ def test_a_policys_own_failure_is_one_sentence(
     config = parse_config({**CONFIG, "policies": {"default": f"tests.policies:{name}"}})
     with pytest.raises(PolicyError, match=message):
         explain(replace(make_context(), policies=load_policies(config)))
+
+
+def test_a_rule_that_cannot_be_executed_is_refused(make_context: MakeContext) -> None:
+    with pytest.raises(RuleError):
+        explain(make_context(policies.Gibberish()))
 
 
 def test_one_idea_is_not_enough(make_context: MakeContext) -> None:

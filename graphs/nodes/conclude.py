@@ -13,6 +13,7 @@ from graphs.routing import out_of_budget
 from graphs.state import ExplainState, StateUpdate, merge_by_id, open_hypotheses
 from graphs.verdicts import confidence, predictions_of, tally
 from tools.errors import EvidenceError
+from tools.rules import rule_from_json
 
 
 def conclude(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate:
@@ -21,6 +22,7 @@ def conclude(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpda
     Raises:
         EvidenceError: nothing is claimed though a hypothesis was confirmed, or a claim cites no
             observation, one that does not exist, or one that came out otherwise than it says.
+        RuleError: the rule cannot be executed.
     """
     context = runtime.context
     closed = [_close(h) for h in open_hypotheses(state)]
@@ -29,6 +31,8 @@ def conclude(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpda
     conclusion = context.policies.conclude.conclude(
         context.dossier(state["feature"]), case_of(final)
     )
+    if conclusion.rule is not None:
+        rule_from_json(conclusion.rule)
     cited = _cited(conclusion, state["observations"])
     status = _status(hypotheses, stopped=out_of_budget(state, context.limits))
     if status == "explained" and not cited:

@@ -10,6 +10,7 @@ from graphs.context import ExplainContext
 from graphs.records import Hypothesis, Proposal
 from graphs.state import ExplainState, StateUpdate
 from tools.errors import PolicyError
+from tools.rules import rule_from_json
 
 MIN_RIVALS = 4
 
@@ -28,7 +29,14 @@ def generate_hypotheses(state: ExplainState, runtime: Runtime[ExplainContext]) -
 
 
 def number(proposals: Sequence[Proposal], *, first: int, round: int) -> list[Hypothesis]:
-    """Hypotheses `H<first>`, `H<first + 1>`, ... in the order given."""
+    """Hypotheses `H<first>`, `H<first + 1>`, ... in the order given.
+
+    Raises:
+        RuleError: a proposal's rule cannot be executed.
+    """
+    for proposal in proposals:
+        if proposal.rule is not None:
+            rule_from_json(proposal.rule)
     return [
         Hypothesis(id=f"H{n}", round=round, **dict(proposal))
         for n, proposal in enumerate(proposals, first)
