@@ -70,9 +70,15 @@ class Hypothesis(Proposal):
     """What the analysing policy reads out of the evidence; never decides the status."""
 
     @property
+    def experiments(self) -> tuple[str, ...]:
+        """Ids of the experiments that it was judged by."""
+        observed = (*self.supporting, *self.contradicting, *self.inconclusive)
+        return tuple(f"E{observation[1:]}" for observation in observed)
+
+    @property
     def tests(self) -> int:
-        """Number of observations made for it."""
-        return len(self.supporting) + len(self.contradicting) + len(self.inconclusive)
+        """Number of experiments that it was judged by."""
+        return len(self.experiments)
 
 
 class Trial(Record):
