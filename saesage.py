@@ -24,7 +24,7 @@ def main() -> None:
         typer.secho(f"error: {error}", fg="red", err=True)
         _leave(error.exit_code)
     except SystemExit as end:
-        _leave(end.code if isinstance(end.code, int) else 0)
+        _leave(end.code if isinstance(end.code, int) else int(end.code is not None))
 
 
 def _leave(code: int) -> None:

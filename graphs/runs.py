@@ -136,11 +136,6 @@ class RunStore:
         )
         return self._database.rows(query, [run.name]) == [(0,)]
 
-    def statuses(self, run: Run) -> list[str]:
-        """The status of each planned feature, in order."""
-        query = "SELECT status FROM features WHERE run = ? ORDER BY rank"
-        return [status for (status,) in self._database.rows(query, [run.name])]
-
     def latest(self) -> Run:
         """The newest run.
 

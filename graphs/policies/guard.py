@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +30,21 @@ _ONE: dict[str, type[Record]] = {"review": Review, "conclude": Conclusion}
 """Methods that answer with one record."""
 
 
+@contextmanager
+def foreign_code(trouble: str) -> Generator[None]:
+    """Turn whatever a user's own code raises into a PolicyError that says where it happened."""
+    try:
+        yield
+    except SaesageError:
+        raise
+    except Exception as error:  # Nobody can say beforehand what foreign code raises.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f" ({Path(place.filename).name}, line {place.lineno})"
+        # A module that is not there has no place of its own: the import machinery's says nothing.
+        where = "" if "importlib" in place.filename else where
+        raise PolicyError(f"{trouble}{where}: {error!r}.") from error
+
+
 class GuardedPolicy:
     """A policy whose every failure is a PolicyError that names it and the place."""
 
@@ -40,21 +56,12 @@ class GuardedPolicy:
         call = getattr(self._policy, method)
 
         def guarded(*arguments: Any) -> Any:
-            try:
+            with foreign_code(f"policy {self._name!r} failed in {method}"):
                 answer = call(*arguments)
-            except SaesageError:
-                raise
-            except Exception as error:  # A user's own code may raise anything.
-                raise PolicyError(self._complaint(method, error)) from error
             self._check(method, answer)
             return answer
 
         return guarded
-
-    def _complaint(self, method: str, error: Exception) -> str:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}, line {place.lineno}"
-        return f"policy {self._name!r} failed in {method} ({where}): {error!r}."
 
     def _check(self, method: str, answer: object) -> None:
         if method in _ONE:

@@ -9,7 +9,7 @@ from typing import Any
 
 from graphs.config import ROLES, RunConfig
 from graphs.context import Policies
-from graphs.policies.guard import GuardedPolicy
+from graphs.policies.guard import GuardedPolicy, foreign_code
 from graphs.policies.protocols import (
     Concluder,
     EvidenceAnalyst,
@@ -51,12 +51,8 @@ def load_policies(config: RunConfig) -> Policies:
 
 def _make(name: str) -> Any:
     policy_class = _find(REGISTERED.get(name, name))
-    try:
+    with foreign_code(f"policy {name!r} cannot be made"):
         return policy_class()
-    except Exception as error:
-        raise PolicyError(
-            f"policy {name!r} cannot be made without arguments: {error!r}."
-        ) from error
 
 
 def _find(path: str) -> Any:
@@ -67,12 +63,8 @@ def _find(path: str) -> Any:
             "or give an import path such as mypackage.mymodule:MyPolicy."
         )
     _make_importable()
-    try:
+    with foreign_code(f"policy module {module_name!r} cannot be imported"):
         module = importlib.import_module(module_name)
-    except Exception as error:
-        raise PolicyError(
-            f"policy module {module_name!r} cannot be imported: {error!r}."
-        ) from error
     if not hasattr(module, class_name):
         raise PolicyError(f"module {module_name!r} has no policy class {class_name!r}.")
     return getattr(module, class_name)
