@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from tools.errors import ConfigError
+from tools.llm.settings import LlmBudget, LlmOverrides, LlmSettings, Price
 
 ROLES = (
     "generate_hypotheses",
@@ -31,6 +32,18 @@ ROLES = (
     "conclude",
 )
 """The deciding nodes, each with a policy of its own."""
+
+
+TRANSPORT_KEYS = {
+    "base_url",
+    "api_key_env",
+    "timeout_s",
+    "max_retries",
+    "concurrency",
+    "requests_per_second",
+    "prices",
+}
+"""Keys of `llm` that decide how a model is reached and paid, not what it says."""
 
 
 class Section(BaseModel):
@@ -87,13 +100,20 @@ class CorpusConfig(Section):
     """The text column of .jsonl, .csv and .parquet files."""
 
 
-class BudgetConfig(Section):
-    """Limits of one feature's investigation."""
+class BudgetConfig(LlmBudget):
+    """Limits of one feature's investigation, and those of language-model calls for the run."""
 
     rounds: PositiveInt = 14
     experiments: PositiveInt = 200
     """Texts, all rounds together."""
     minutes: PositiveFloat | None = None
+    run: LlmBudget = LlmBudget()
+    """What all features together may use up."""
+
+    @property
+    def feature(self) -> LlmBudget:
+        """What language-model calls for one feature may use up."""
+        return LlmBudget(llm_calls=self.llm_calls, tokens=self.tokens, usd=self.usd)
 
 
 class ThresholdsConfig(Section):
@@ -126,6 +146,8 @@ class RunConfig(Section):
     """Ids, ranges such as `"100-119"`, and `"random:20"`."""
     policies: Mapping[str, str] = Field(default_factory=lambda: {"default": "symbolic"})
     """A registered name or `package.module:Class` per role, and a `default`."""
+    llm: LlmSettings | None = None
+    """The language model, for policies that ask one."""
     budget: BudgetConfig = BudgetConfig()
     thresholds: ThresholdsConfig = ThresholdsConfig()
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -146,10 +168,21 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _known_roles(self) -> Self:
-        for role in self.policies:
-            if role not in (*ROLES, "default"):
-                hint = _nearest(role, (*ROLES, "default"))
-                raise ValueError(f"policies: unknown role {role!r}{hint}")
+        llm_roles = self.llm.roles if self.llm else ()
+        for section, roles, known in (
+            ("policies", self.policies, (*ROLES, "default")),
+            ("llm.roles", llm_roles, ROLES),
+        ):
+            for role in roles:
+                if role not in known:
+                    raise ValueError(f"{section}: unknown role {role!r}{_nearest(role, known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _priced_budget(self) -> Self:
+        limited = self.budget.usd is not None or self.budget.run.usd is not None
+        if limited and (self.llm is None or self.llm.prices is None):
+            raise ValueError("budget: a limit in usd needs llm.prices")
         return self
 
     def policy_of(self, role: str) -> str:
@@ -158,8 +191,10 @@ class RunConfig(Section):
 
     @property
     def config_hash(self) -> str:
-        """Hash over what determines the result; the database's path does not."""
-        content = self.model_dump(mode="json", exclude={"database"})
+        """Hash over what determines the result, not over where it is kept or how it is sent."""
+        llm: dict[str, Any] = dict.fromkeys(TRANSPORT_KEYS, True)
+        llm["roles"] = {"__all__": TRANSPORT_KEYS}
+        content = self.model_dump(mode="json", exclude={"database": True, "llm": llm})
         canonical = json.dumps(content, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -201,10 +236,16 @@ def _known_keys(location: Sequence[object]) -> tuple[str, ...]:
         "corpus": CorpusConfig,
         "source": DatasetConfig,
         "DatasetConfig": DatasetConfig,
+        "llm": LlmSettings,
+        "roles": LlmOverrides,
+        "prices": Price,
         "budget": BudgetConfig,
+        "run": LlmBudget,
         "thresholds": ThresholdsConfig,
     }
-    return _keys(sections[location[-1]] if location else RunConfig)
+    # Under `roles` and `prices` the user's own names come last: the section is further up.
+    section = next((sections[part] for part in reversed(location) if part in sections), RunConfig)
+    return _keys(section)
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:

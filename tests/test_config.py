@@ -10,7 +10,9 @@ import yaml
 from graphs.config import parse_config
 from graphs.config_file import load_config
 from tools.errors import ConfigError
+from tools.llm.settings import Price
 
+PRICE = {"input": 1.0, "output": 2.0}
 GOOD = {
     "subject": {"model": "some/model", "sae": {"release": "a-release", "id": "an-id"}},
     "corpus": {"source": "python-stdlib"},
@@ -51,6 +53,27 @@ def test_defaults_are_those_documented(tmp_path: Path) -> None:
         ({"seed": 2**63}, "seed"),
         ({"features": ["banana"]}, "'banana' is no id, range"),
         ({"features": [True]}, "'True' is no id, range"),
+        ({"llm": {"modle": "m"}}, "unknown key llm.modle; did you mean 'model'?"),
+        ({"llm": {"model": "m", "timeout": 3}}, "did you mean 'timeout_s'?"),
+        ({"llm": {"model": ""}}, "llm.model"),
+        ({"llm": {"model": "m", "concurrency": 0}}, "llm.concurrency"),
+        ({"llm": {"model": "m", "roles": {"conclud": {}}}}, "did you mean 'conclude'?"),
+        ({"llm": {"model": "m", "roles": {"conclude": {"modl": "x"}}}}, "did you mean 'model'?"),
+        ({"llm": {"model": "m", "prices": {"n": PRICE}}}, "no price for m; add it"),
+        (
+            {
+                "llm": {
+                    "model": "m",
+                    "prices": {"m": PRICE},
+                    "roles": {"conclude": {"model": "strong"}},
+                }
+            },
+            "no price for strong",
+        ),
+        ({"llm": {"model": "m", "prices": {"m": {"inputs": 1}}}}, "did you mean 'input'?"),
+        ({"llm": {"model": "m"}, "budget": {"usd": 1}}, "a limit in usd needs llm.prices"),
+        ({"budget": {"run": {"usd": 1}}}, "a limit in usd needs llm.prices"),
+        ({"budget": {"run": {"call": 1}}}, "did you mean 'llm_calls'?"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -104,3 +127,34 @@ def test_paths_are_found_beside_the_file_or_the_working_directory(
     assert config.subject.model == str(beside / "model")
     assert config.corpus.source == str(here / "texts" / "*.txt")
     assert config.subject.sae.path == "missing"
+
+
+def test_how_a_model_is_reached_does_not_make_another_run() -> None:
+    llm = {"model": "m", "base_url": "http://localhost:1/v1", "concurrency": 4}
+    config = parse_config({**GOOD, "llm": llm})
+    moved = parse_config({**GOOD, "llm": {**llm, "base_url": "http://host/v1", "concurrency": 64}})
+    other = parse_config({**GOOD, "llm": {**llm, "model": "n"}})
+    role = {"roles": {"conclude": {"model": "n"}}}
+    far = {"roles": {"conclude": {"model": "n", "base_url": "http://far/v1"}}}
+    near, away = (parse_config({**GOOD, "llm": {**llm, **roles}}) for roles in (role, far))
+    assert near.config_hash == away.config_hash != config.config_hash
+    assert config.config_hash == moved.config_hash
+    assert config.config_hash != other.config_hash
+
+
+def test_a_role_has_its_own_model() -> None:
+    roles = {"generate_hypotheses": {"model": "strong", "extra_body": {"seed": 1}}}
+    llm = parse_config({**GOOD, "llm": {"model": "cheap", "timeout_s": 5, "roles": roles}}).llm
+    assert llm is not None
+    assert llm.for_role("generate_hypotheses").model == "strong"
+    assert llm.for_role("generate_hypotheses").timeout_s == 5
+    assert llm.for_role("generate_hypotheses").extra_body == {"seed": 1}
+    assert llm.for_role("conclude").model == "cheap"
+
+
+def test_a_call_costs_what_the_table_says() -> None:
+    price = Price(input=1.0, output=10.0, cached=0.1)
+    cost = price.cost(tokens_in=3_000_000, tokens_out=1_000_000, tokens_cached=1_000_000)
+    assert cost == pytest.approx(2 * 1.0 + 0.1 + 10.0)
+    same = Price(input=1.0, output=10.0)
+    assert same.cost(tokens_in=3_000_000, tokens_out=0, tokens_cached=1_000_000) == 3.0

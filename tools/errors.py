@@ -31,6 +31,34 @@ class RuleError(SaesageError):
     """A rule's JSON is malformed or names a kind of condition that does not exist."""
 
 
+class LanguageModelError(SaesageError):
+    """A language model gave no answer that can be used."""
+
+    exit_code = EXIT_SOME_FAILED
+
+
+class LanguageModelUnusable(LanguageModelError):
+    """No call can succeed: key, model name, address or account are wrong."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class CallFailed(LanguageModelError):
+    """The server failed to answer one request, however often it was tried."""
+
+
+class UnusableReply(LanguageModelError):
+    """A reply has the right shape and says something that cannot be used."""
+
+
+class MalformedReply(LanguageModelError):
+    """No usable reply came to a question, though it was asked again with what was wrong."""
+
+
+class BudgetSpent(LanguageModelError):
+    """A budget of calls, tokens or dollars is used up."""
+
+
 class SubjectError(SaesageError):
     """The subject (language model and SAE) cannot be used."""
 

@@ -1,0 +1,58 @@
+"""The seam to a language model: a question with the shape of its answer, and who answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from tools.errors import LanguageModelError
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is sent: instructions, and the data that they are about."""
+
+    system: str
+    user: str
+    hash: str
+    """Content hash of the prompt file that it was made from: the prompt's version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[R]):
+    """One request for a structured reply."""
+
+    role: str
+    """The node that asks, which may have a model of its own."""
+    feature: int
+    prompt: Prompt
+    reply: type[BaseModel]
+    """The reply's shape; its JSON schema is sent along."""
+    read: Callable[[Any, bool], R]
+    """Turns a reply of the right shape into the answer.
+
+    Raises UnusableReply with what is wrong, which the model is told when it is asked again. The
+    second argument says that it will not be asked again: then what can be used should be.
+    """
+
+
+class LanguageModel(Protocol):
+    """Answers questions. Safe to share between threads."""
+
+    def ask(self, questions: Sequence[Question[R]]) -> list[R | LanguageModelError]:
+        """Ask all at once and wait for the answers, in the questions' order.
+
+        Each answer stands for itself. MalformedReply in its place: no usable reply came, however
+        often it was asked. CallFailed: the server failed to answer. BudgetSpent: the question was
+        not sent, because the budget of the feature or the run is used up.
+
+        Raises:
+            LanguageModelUnusable: no question can be answered: the key, the model's name or the
+                address is wrong.
+        """
+        ...
