@@ -42,6 +42,12 @@ class Limits:
     """Time in nodes; None for no limit."""
     reviews: int = 3
 
+    def used_up(self, state: ExplainState) -> bool:
+        """Whether no further round may begin: rounds, experiments or minutes are spent."""
+        if state["round"] >= self.rounds or len(state["experiments"]) >= self.experiments:
+            return True
+        return self.minutes is not None and state["seconds"] >= 60 * self.minutes
+
 
 @dataclass(frozen=True, slots=True)
 class ExplainContext:
@@ -75,7 +81,7 @@ def feature_seed(seed: int, feature: int) -> int:
     return int.from_bytes(digest[:8], "big")
 
 
-def case_of(state: ExplainState) -> Case:
+def case_of(state: ExplainState, limits: Limits) -> Case:
     """The part of the state that policies are shown."""
     return Case(
         round=state["round"],
@@ -84,4 +90,5 @@ def case_of(state: ExplainState) -> Case:
         experiments=tuple(state["experiments"]),
         observations=tuple(state["observations"]),
         open=tuple(h.id for h in open_hypotheses(state)),
+        final=limits.used_up(state),
     )

@@ -19,7 +19,13 @@ from graphs.nodes.generate_hypotheses import generate_hypotheses
 from graphs.nodes.refine_hypotheses import refine_hypotheses
 from graphs.nodes.review import review
 from graphs.nodes.run_experiments import run_experiments
-from graphs.routing import after_gathering, after_refining, after_review
+from graphs.routing import (
+    after_designing,
+    after_gathering,
+    after_generating,
+    after_refining,
+    after_review,
+)
 from graphs.state import ExplainState, StateUpdate
 
 ExplainGraph = CompiledStateGraph[ExplainState, ExplainContext, ExplainState, ExplainState]
@@ -47,8 +53,8 @@ def build_graph(checkpointer: BaseCheckpointSaver[str] | None = None) -> Explain
 
     graph.add_edge(START, "gather_exemplars")
     graph.add_conditional_edges("gather_exemplars", after_gathering)
-    graph.add_edge("generate_hypotheses", "design_experiments")
-    graph.add_edge("design_experiments", "run_experiments")
+    graph.add_conditional_edges("generate_hypotheses", after_generating)
+    graph.add_conditional_edges("design_experiments", after_designing)
     graph.add_edge("run_experiments", "analyze_evidence")
     graph.add_edge("analyze_evidence", "refine_hypotheses")
     graph.add_conditional_edges("refine_hypotheses", after_refining)

@@ -46,6 +46,8 @@ class Proposal(Record):
     """`inactive` for a hypothesis that says what must NOT fire."""
     rule: dict[str, Any] | None = None
     """An executable rule as JSON (see `tools.rules`), if the hypothesis has one."""
+    note: str = ""
+    """What was found out about it before any experiment, such as how its rule fits the corpus."""
 
 
 class Hypothesis(Proposal):
@@ -137,6 +139,13 @@ class Interpretation(Record):
 
     hypothesis: str
     text: str
+
+
+class Setback(Record):
+    """Why a policy can do nothing more for one hypothesis, which is closed for that reason."""
+
+    hypothesis: str
+    reason: str
 
 
 class Refinement(Record):

@@ -15,11 +15,23 @@ def after_gathering(state: ExplainState) -> Literal["generate_hypotheses", "__en
     return "generate_hypotheses" if state["status"] == "running" else "__end__"
 
 
+def after_generating(state: ExplainState) -> Literal["design_experiments", "conclude"]:
+    """Conclude at once where a budget allowed no hypothesis."""
+    return "conclude" if state["stopped"] else "design_experiments"
+
+
+def after_designing(state: ExplainState) -> Literal["run_experiments", "conclude"]:
+    """Conclude from what was measured before where a budget allowed no further design."""
+    return "conclude" if state["stopped"] else "run_experiments"
+
+
 def after_refining(
     state: ExplainState, runtime: Runtime[ExplainContext]
 ) -> Literal["design_experiments", "review", "conclude"]:
     """Test what is open, within the budget; review when nothing is, so often as is allowed."""
     limits = runtime.context.limits
+    if state["stopped"]:
+        return "conclude"
     if not open_hypotheses(state):
         return "review" if state["reviews"] < limits.reviews else "conclude"
     return "conclude" if out_of_budget(state, limits) else "design_experiments"
@@ -35,8 +47,7 @@ def after_review(
 
 
 def out_of_budget(state: ExplainState, limits: Limits) -> bool:
-    """Whether something is still open and rounds, experiments or minutes are used up."""
-    if not open_hypotheses(state):
-        return False
-    spent = state["round"] >= limits.rounds or len(state["experiments"]) >= limits.experiments
-    return spent or (limits.minutes is not None and state["seconds"] >= 60 * limits.minutes)
+    """Whether something is still open and a budget is used up."""
+    if state["stopped"]:
+        return True
+    return bool(open_hypotheses(state)) and limits.used_up(state)

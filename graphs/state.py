@@ -52,6 +52,8 @@ class ExplainState(TypedDict):
     forward_passes: Annotated[int, operator.add]
     seconds: Annotated[float, operator.add]
     """Time spent in nodes, whichever process ran them."""
+    stopped: str
+    """Which budget of language-model calls ended the investigation early; empty for none."""
     explanation: Explanation | None
 
 
@@ -68,6 +70,7 @@ class StateUpdate(TypedDict, total=False):
     reviews: int
     forward_passes: int
     seconds: float
+    stopped: str
     explanation: Explanation
 
 
@@ -86,6 +89,7 @@ def initial_state(run: str, feature: int) -> ExplainState:
         reviews=0,
         forward_passes=0,
         seconds=0.0,
+        stopped="",
         explanation=None,
     )
 

@@ -17,7 +17,11 @@ def analyze_evidence(state: ExplainState, runtime: Runtime[ExplainContext]) -> S
         judge(h, state["experiments"], state["observations"], context.thresholds)
         for h in open_hypotheses(state)
     ]
-    case = case_of({**state, "hypotheses": merge_by_id(state["hypotheses"], judged)})
+    judged_state: ExplainState = {
+        **state,
+        "hypotheses": merge_by_id(state["hypotheses"], judged),
+    }
+    case = case_of(judged_state, context.limits)
     analysed = {h.id for h in judged}
     words = context.policies.analyze_evidence.analyze_evidence(
         context.dossier(state["feature"]),

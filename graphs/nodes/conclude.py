@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from langgraph.runtime import Runtime
 
+from graphs.citations import cited_observations
 from graphs.context import ExplainContext, case_of
 from graphs.policies.protocols import Thresholds
+from graphs.policies.symbolic.conclusion import conclude as best_supported
 from graphs.records import Conclusion, Explanation, FeatureStatus, Hypothesis, Observation
 from graphs.routing import out_of_budget
 from graphs.state import ExplainState, StateUpdate, merge_by_id, open_hypotheses
 from graphs.verdicts import confidence, predictions_of, tally
-from tools.errors import EvidenceError
+from tools.errors import BudgetSpent, EvidenceError
 from tools.rules import rule_from_json
 
 
@@ -28,13 +31,14 @@ def conclude(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpda
     closed = [_close(h) for h in open_hypotheses(state)]
     hypotheses = merge_by_id(state["hypotheses"], closed)
     final: ExplainState = {**state, "hypotheses": hypotheses, "requests": ()}
-    conclusion = context.policies.conclude.conclude(
-        context.dossier(state["feature"]), case_of(final)
-    )
+    if not hypotheses:
+        return {"status": "budget"}
+    conclusion, stopped = _word(final, context)
     if conclusion.rule is not None:
         rule_from_json(conclusion.rule)
-    cited = _cited(conclusion, state["observations"])
-    status = _status(hypotheses, stopped=out_of_budget(state, context.limits))
+    cited = cited_observations(conclusion, state["observations"])
+    cut_short = bool(stopped) or out_of_budget(state, context.limits)
+    status = _status(hypotheses, stopped=cut_short)
     if status == "explained" and not cited:
         raise EvidenceError("conclude claims nothing, though a hypothesis was confirmed.")
     return {
@@ -42,7 +46,24 @@ def conclude(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpda
         "requests": (),
         "explanation": _explanation(conclusion, cited, final, context.thresholds),
         "status": status,
+        "stopped": stopped,
     }
+
+
+class Wording(NamedTuple):
+    """A conclusion, and which budget kept the policy from wording it."""
+
+    conclusion: Conclusion
+    stopped: str
+
+
+def _word(state: ExplainState, context: ExplainContext) -> Wording:
+    """Ask the policy; where no call is left, let the measurements speak for themselves."""
+    dossier, case = context.dossier(state["feature"]), case_of(state, context.limits)
+    try:
+        return Wording(context.policies.conclude.conclude(dossier, case), state["stopped"])
+    except BudgetSpent as spent:
+        return Wording(best_supported(dossier, case), state["stopped"] or str(spent))
 
 
 def _close(hypothesis: Hypothesis) -> Hypothesis:
@@ -50,24 +71,6 @@ def _close(hypothesis: Hypothesis) -> Hypothesis:
         return hypothesis
     reason = f"{hypothesis.reason}; the budget ran out".removeprefix("; ")
     return hypothesis.model_copy(update={"status": "undecided", "reason": reason})
-
-
-def _cited(conclusion: Conclusion, observations: Sequence[Observation]) -> list[Observation]:
-    known = {observation.id: observation for observation in observations}
-    for claim in conclusion.claims:
-        missing = [id for id in claim.observations if id not in known]
-        if missing or not claim.observations:
-            cited = ", ".join(missing) or "none at all"
-            raise EvidenceError(
-                f"conclude cites observations that do not exist: {cited} (claim: {claim.text!r})."
-            )
-        against = [id for id in claim.observations if known[id].outcome != claim.shows]
-        if against:
-            raise EvidenceError(
-                f"conclude claims {claim.text!r}, to be shown by {claim.shows} texts, and cites "
-                f"observations that came out otherwise: {', '.join(against)}."
-            )
-    return [known[id] for claim in conclusion.claims for id in claim.observations]
 
 
 def _explanation(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from langgraph.runtime import Runtime
 
 from graphs.context import ExplainContext, case_of
-from graphs.records import Design, Experiment, Hypothesis
+from graphs.records import Design, Experiment, Hypothesis, Setback
 from graphs.state import ExplainState, StateUpdate, open_hypotheses
 from tools.activations import Tokenization
-from tools.errors import PolicyError
+from tools.errors import BudgetSpent, PolicyError
 
 
 def design_experiments(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate:
@@ -29,7 +29,12 @@ def design_experiments(state: ExplainState, runtime: Runtime[ExplainContext]) ->
     room = runtime.context.limits.experiments - len(known)
     policy = runtime.context.policies.design_experiments
     dossier = runtime.context.dossier(state["feature"])
-    designs = policy.design_experiments(dossier, case_of(state), room)
+    try:
+        answers = policy.design_experiments(dossier, case_of(state, runtime.context.limits), room)
+    except BudgetSpent as spent:
+        return {"stopped": str(spent)}
+    designs = [answer for answer in answers if isinstance(answer, Design)]
+    setbacks = {a.hypothesis: a.reason for a in answers if isinstance(a, Setback)}
     still_open = open_hypotheses(state)
     _check(designs, still_open)
     round = state["round"] + 1
@@ -42,7 +47,7 @@ def design_experiments(state: ExplainState, runtime: Runtime[ExplainContext]) ->
     return {
         "round": round,
         "experiments": experiments,
-        "hypotheses": [_close(h) for h in still_open if h.id in untested],
+        "hypotheses": [_close(h, setbacks) for h in still_open if h.id in untested],
         "requests": tuple(id for id in state["requests"] if id not in untested),
     }
 
@@ -109,8 +114,9 @@ def _number(
     return numbered
 
 
-def _close(hypothesis: Hypothesis) -> Hypothesis:
+def _close(hypothesis: Hypothesis, setbacks: Mapping[str, str]) -> Hypothesis:
     if hypothesis.status != "pending":
         return hypothesis
-    reason = f"{hypothesis.reason}; no further test was proposed".removeprefix("; ")
+    why = setbacks.get(hypothesis.id, "no further test was proposed")
+    reason = f"{hypothesis.reason}; {why}".removeprefix("; ")
     return hypothesis.model_copy(update={"status": "undecided", "reason": reason})

@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 from graphs.context import ExplainContext
 from graphs.records import Hypothesis, Proposal
 from graphs.state import ExplainState, StateUpdate
-from tools.errors import PolicyError
+from tools.errors import BudgetSpent, PolicyError
 from tools.rules import rule_from_json
 
 MIN_RIVALS = 4
@@ -23,7 +23,10 @@ def generate_hypotheses(state: ExplainState, runtime: Runtime[ExplainContext]) -
             must not.
     """
     policy = runtime.context.policies.generate_hypotheses
-    proposals = policy.generate_hypotheses(runtime.context.dossier(state["feature"]))
+    try:
+        proposals = policy.generate_hypotheses(runtime.context.dossier(state["feature"]))
+    except BudgetSpent as spent:
+        return {"stopped": str(spent)}
     _check(proposals)
     return {"hypotheses": number(proposals, first=1, round=0)}
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from langgraph.runtime import Runtime
 
 from graphs.context import ExplainContext, case_of
 from graphs.nodes.generate_hypotheses import number
-from graphs.records import Hypothesis, Refinement
+from graphs.records import Hypothesis, Refinement, Setback
 from graphs.state import ExplainState, StateUpdate
-from tools.errors import PolicyError
+from tools.errors import BudgetSpent, PolicyError
 
 
 def refine_hypotheses(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate:
@@ -20,9 +20,14 @@ def refine_hypotheses(state: ExplainState, runtime: Runtime[ExplainContext]) -> 
         PolicyError: a refinement names a parent that does not exist.
     """
     due = _due(state["hypotheses"])
-    case = case_of(state).with_open(tuple(h.id for h in due))
+    case = case_of(state, runtime.context.limits).with_open(tuple(h.id for h in due))
     policy = runtime.context.policies.refine_hypotheses
-    refinements = policy.refine_hypotheses(runtime.context.dossier(state["feature"]), case)
+    try:
+        answers = policy.refine_hypotheses(runtime.context.dossier(state["feature"]), case)
+    except BudgetSpent as spent:
+        return {"stopped": str(spent)}
+    refinements = [answer for answer in answers if isinstance(answer, Refinement)]
+    setbacks = {a.hypothesis: a.reason for a in answers if isinstance(a, Setback)}
     _check(refinements, state["hypotheses"])
     children = [
         child.model_copy(update={"parent": refinement.parent})
@@ -38,7 +43,7 @@ def refine_hypotheses(state: ExplainState, runtime: Runtime[ExplainContext]) -> 
     ]
     parents = {child.parent for child in children}
     return {
-        "hypotheses": [*(_give_up(h) for h in due if h.id not in parents), *children],
+        "hypotheses": [*(_give_up(h, setbacks) for h in due if h.id not in parents), *children],
         "requests": (),
     }
 
@@ -58,6 +63,7 @@ def _check(refinements: Sequence[Refinement], hypotheses: Sequence[Hypothesis]) 
             )
 
 
-def _give_up(hypothesis: Hypothesis) -> Hypothesis:
-    reason = f"{hypothesis.reason}; no better wording was found"
+def _give_up(hypothesis: Hypothesis, setbacks: Mapping[str, str]) -> Hypothesis:
+    why = setbacks.get(hypothesis.id, "no better wording was found")
+    reason = f"{hypothesis.reason}; {why}"
     return hypothesis.model_copy(update={"status": "undecided", "reason": reason})

@@ -6,7 +6,7 @@ from langgraph.runtime import Runtime
 
 from graphs.context import ExplainContext, case_of
 from graphs.state import ExplainState, StateUpdate
-from tools.errors import PolicyError
+from tools.errors import BudgetSpent, PolicyError
 
 
 def review(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate:
@@ -16,7 +16,11 @@ def review(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate
         PolicyError: the review asks about a hypothesis that does not exist.
     """
     policy = runtime.context.policies.refine_hypotheses
-    answer = policy.review(runtime.context.dossier(state["feature"]), case_of(state))
+    case = case_of(state, runtime.context.limits)
+    try:
+        answer = policy.review(runtime.context.dossier(state["feature"]), case)
+    except BudgetSpent as spent:
+        return {"stopped": str(spent)}
     strangers = set(answer.requests) - {h.id for h in state["hypotheses"]}
     if strangers:
         raise PolicyError(f"review asks about unknown hypotheses: {', '.join(sorted(strangers))}.")

@@ -16,14 +16,15 @@ from graphs.records import (
     Record,
     Refinement,
     Review,
+    Setback,
 )
 from tools.errors import PolicyError, SaesageError
 
-_MANY: dict[str, type[Record]] = {
-    "generate_hypotheses": Proposal,
-    "design_experiments": Design,
-    "analyze_evidence": Interpretation,
-    "refine_hypotheses": Refinement,
+_MANY: dict[str, tuple[type[Record], ...]] = {
+    "generate_hypotheses": (Proposal,),
+    "design_experiments": (Design, Setback),
+    "analyze_evidence": (Interpretation,),
+    "refine_hypotheses": (Refinement, Setback),
 }
 """Methods that answer with a sequence of such records."""
 _ONE: dict[str, type[Record]] = {"review": Review, "conclude": Conclusion}
@@ -67,7 +68,7 @@ class GuardedPolicy:
         if method in _ONE:
             good, wanted = isinstance(answer, _ONE[method]), f"a {_ONE[method].__name__}"
         else:
-            good, wanted = _all_are(_MANY[method], answer), f"a list of {_MANY[method].__name__}"
+            good, wanted = _all_are(_MANY[method], answer), f"a list of {_MANY[method][0].__name__}"
         if not good:
             raise PolicyError(
                 f"policy {self._name!r} answered {method} with {repr(answer)[:80]}; {wanted} is "
@@ -75,7 +76,7 @@ class GuardedPolicy:
             )
 
 
-def _all_are(kind: type[Record], answer: object) -> bool:
+def _all_are(kinds: tuple[type[Record], ...], answer: object) -> bool:
     if not isinstance(answer, list | tuple):
         return False
-    return all(isinstance(item, kind) for item in cast("list[object]", answer))
+    return all(isinstance(item, kinds) for item in cast("list[object]", answer))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from graphs.records import (
     Conclusion,
@@ -16,9 +16,11 @@ from graphs.records import (
     Proposal,
     Refinement,
     Review,
+    Setback,
 )
 from tools.activations import Tokenization
 from tools.exemplars import Exemplar, FeatureStatistics, TokenStatistic
+from tools.llm.language_model import LanguageModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Case:
     observations: Sequence[Observation]
     open: Sequence[str]
     """Ids of the hypotheses to be tested or refined now."""
+    final: bool
+    """Whether the budget allows no further round: what is worded now will not be tested."""
 
     def hypothesis(self, id: str) -> Hypothesis:
         """The hypothesis of that id."""
@@ -71,6 +75,27 @@ class Case:
     def with_open(self, ids: Sequence[str]) -> Case:
         """The same case with other hypotheses in question."""
         return replace(self, open=ids)
+
+
+class RunServices(Protocol):
+    """What a run lends to the policies that it makes."""
+
+    def language_model(self) -> LanguageModel:
+        """The run's language model; made at the first call.
+
+        Raises:
+            ConfigError: the configuration has no `llm` section, or the key is not set.
+        """
+        ...
+
+
+@runtime_checkable
+class MadeForRun(Protocol):
+    """A policy class that needs something of the run."""
+
+    def for_run(self, services: RunServices) -> Any:
+        """A classmethod: the policy object."""
+        ...
 
 
 @runtime_checkable
@@ -86,12 +111,15 @@ class HypothesisGenerator(Protocol):
 class ExperimentDesigner(Protocol):
     """Role `design_experiments`."""
 
-    def design_experiments(self, dossier: Dossier, case: Case, room: int) -> Sequence[Design]:
+    def design_experiments(
+        self, dossier: Dossier, case: Case, room: int
+    ) -> Sequence[Design | Setback]:
         """Experiments for the open hypotheses, at most `room` texts in all.
 
         A text that was measured before for the same hypothesis is dropped, and so is one that was
         measured before the hypothesis was worded: it may have been worded after it. A hypothesis
-        for which nothing new comes is closed as undecided.
+        for which nothing new comes is closed as undecided, with the reason of its setback if
+        there is one.
         """
         ...
 
@@ -109,10 +137,11 @@ class EvidenceAnalyst(Protocol):
 class HypothesisRefiner(Protocol):
     """Role `refine_hypotheses`: refinement and termination."""
 
-    def refine_hypotheses(self, dossier: Dossier, case: Case) -> Sequence[Refinement]:
+    def refine_hypotheses(self, dossier: Dossier, case: Case) -> Sequence[Refinement | Setback]:
         """Children for hypotheses of status `refined`, and new hypotheses the evidence suggests.
 
-        A `refined` hypothesis without a child becomes `undecided`.
+        A `refined` hypothesis without a child becomes `undecided`, with the reason of its setback
+        if there is one.
         """
         ...
 

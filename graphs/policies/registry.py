@@ -16,11 +16,14 @@ from graphs.policies.protocols import (
     ExperimentDesigner,
     HypothesisGenerator,
     HypothesisRefiner,
+    MadeForRun,
+    RunServices,
 )
 from tools.errors import PolicyError
 
 REGISTERED: dict[str, str] = {
     "symbolic": "graphs.policies.symbolic:SymbolicPolicy",
+    "language_model": "graphs.policies.language_model:LanguageModelPolicy",
 }
 """Names that a configuration may use instead of an import path."""
 
@@ -33,14 +36,16 @@ PROTOCOLS: dict[str, type[Any]] = {
 }
 
 
-def load_policies(config: RunConfig) -> Policies:
+def load_policies(config: RunConfig, services: RunServices) -> Policies:
     """One policy object for each role; roles of the same name share one object.
+
+    A class with a classmethod `for_run` is made by it, any other without arguments.
 
     Raises:
         PolicyError: a name is unknown, cannot be imported or made, or lacks a method of its role.
     """
     named = {role: config.policy_of(role) for role in ROLES}
-    made = {name: _make(name) for name in dict.fromkeys(named.values())}
+    made = {name: _make(name, services) for name in dict.fromkeys(named.values())}
     for role, name in named.items():
         if not isinstance(made[name], PROTOCOLS[role]):
             methods = ", ".join(name for name in vars(PROTOCOLS[role]) if not name.startswith("_"))
@@ -49,9 +54,11 @@ def load_policies(config: RunConfig) -> Policies:
     return Policies(**{role: guarded[name] for role, name in named.items()})
 
 
-def _make(name: str) -> Any:
+def _make(name: str, services: RunServices) -> Any:
     policy_class = _find(REGISTERED.get(name, name))
     with foreign_code(f"policy {name!r} cannot be made"):
+        if isinstance(policy_class, MadeForRun):
+            return policy_class.for_run(services)
         return policy_class()
 
 

@@ -1,0 +1,130 @@
+"""All five roles: who is asked what, and what becomes of a question without an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Self, TypeVar
+
+from graphs.policies.language_model import designing
+from graphs.policies.language_model.analysing import (
+    analyzer_question,
+    latest_round,
+    rewordable,
+)
+from graphs.policies.language_model.concluding import Judgement, reviewer_question
+from graphs.policies.language_model.prompt_files import read_prompt_files
+from graphs.policies.language_model.proposing import explainer_question
+from graphs.policies.language_model.words import clean
+from graphs.policies.protocols import Case, Dossier, RunServices
+from graphs.policies.symbolic.analysis import analyze_evidence as counted_facts
+from graphs.records import (
+    Conclusion,
+    Design,
+    Interpretation,
+    Proposal,
+    Refinement,
+    Review,
+    Setback,
+)
+from tools.errors import BudgetSpent, LanguageModelError, MalformedReply
+from tools.llm.language_model import LanguageModel, Question
+
+R = TypeVar("R")
+
+
+class LanguageModelPolicy:
+    """SAGE's Explainer, Designer, Analyzer and Reviewer, asked of a language model.
+
+    It keeps nothing between calls: the same dossier and case give the same requests, so that a
+    node that is run again is answered from the ledger.
+    """
+
+    prompts: ClassVar[Path] = Path(__file__).parent / "prompts"
+    """Folder of the prompt files; a subclass may have its own."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        """Ask `model`.
+
+        Raises:
+            ConfigError: a prompt file is missing or malformed.
+        """
+        self._model = model
+        self._prompts = read_prompt_files(self.prompts)
+
+    @classmethod
+    def for_run(cls, services: RunServices) -> Self:
+        """The policy with the run's language model."""
+        return cls(services.language_model())
+
+    def generate_hypotheses(self, dossier: Dossier) -> list[Proposal]:
+        """Rivals, each rule of which was executed on the propose split."""
+        return self._answer(explainer_question(self._prompts["explainer"], dossier))
+
+    def design_experiments(self, dossier: Dossier, case: Case, room: int) -> list[Design | Setback]:
+        """A set of texts for each open hypothesis."""
+        prompt = self._prompts["designer"]
+        return designing.design_experiments(self._model, prompt, dossier, case, room)
+
+    def analyze_evidence(self, dossier: Dossier, case: Case) -> list[Interpretation]:
+        """The model's reading where words are needed, else the counted facts.
+
+        Verdicts stand without any words: a question that the budget refuses, or that gets no
+        usable reply, leaves the counted facts.
+        """
+        facts = counted_facts(dossier, case)
+        if case.final or not latest_round(case).wordy:
+            return facts
+        prompt = self._prompts["analyzer"]
+        try:
+            analysis = self._answer(analyzer_question("analyze_evidence", prompt, dossier, case))
+        except (BudgetSpent, MalformedReply):
+            return facts
+        words = analysis.interpretations
+        return [
+            fact.model_copy(update={"text": words.get(fact.hypothesis, fact.text)})
+            for fact in facts
+        ]
+
+    def refine_hypotheses(self, dossier: Dossier, case: Case) -> list[Refinement | Setback]:
+        """Rewordings of what came out mixed, and what the evidence suggests besides."""
+        if case.final:
+            return _set_back(case.open, "the budget allows no test of another wording")
+        tired = [id for id in case.open if not rewordable(case, case.hypothesis(id))]
+        given_up = _set_back(tired, "it was reworded often enough")
+        if not latest_round(case).wordy:
+            return given_up
+        prompt = self._prompts["analyzer"]
+        try:
+            analysis = self._answer(analyzer_question("refine_hypotheses", prompt, dossier, case))
+        except MalformedReply as failure:
+            due = [id for id in case.open if id not in tired]
+            return [*given_up, *_set_back(due, clean(f"it was not reworded: {failure}", 300))]
+        return [*analysis.refinements, *analysis.setbacks, *given_up]
+
+    def review(self, dossier: Dossier, case: Case) -> Review:
+        """Hypotheses on which a decision hangs, if tests are left for them."""
+        requests = self._judgement("refine_hypotheses", dossier, case).requests
+        return Review(requests=() if case.final else requests)
+
+    def conclude(self, dossier: Dossier, case: Case) -> Conclusion:
+        """The explanation, each claim of which is shown by the observations under it."""
+        return self._judgement("conclude", dossier, case).conclusion
+
+    def _judgement(self, role: str, dossier: Dossier, case: Case) -> Judgement:
+        return self._answer(reviewer_question(role, self._prompts["reviewer"], dossier, case))
+
+    def _answer(self, question: Question[R]) -> R:
+        """The answer to one question.
+
+        Raises:
+            LanguageModelError: there is none.
+        """
+        (answer,) = self._model.ask([question])
+        if isinstance(answer, LanguageModelError):
+            raise answer
+        return answer
+
+
+def _set_back(ids: Sequence[str], reason: str) -> list[Refinement | Setback]:
+    return [Setback(hypothesis=id, reason=reason) for id in ids]

@@ -1,0 +1,106 @@
+"""The Explainer: rival hypotheses from what the corpus says, each rule checked by machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphs.policies.language_model.data_blocks import data_block, fitting
+from graphs.policies.language_model.exhibits import exemplar_rows, feature_rows, token_rows
+from graphs.policies.language_model.prompt_files import PromptFile
+from graphs.policies.language_model.replies import ExplainerReply
+from graphs.policies.language_model.rule_check import RuleCheck
+from graphs.policies.protocols import Dossier
+from graphs.records import Expectation, Proposal
+from tools.errors import UnusableReply
+from tools.llm.language_model import Question
+from tools.rules import CLASSES
+
+ASKED = 5
+FEWEST = 4
+MOST = 6
+_BANDS = {
+    "top": 8,
+    "quantile_4": 3,
+    "quantile_3": 3,
+    "quantile_2": 3,
+    "quantile_1": 3,
+    "near_miss": 6,
+    "random": 2,
+}
+"""Contexts shown of each band: the whole range, and what is measured not to fire."""
+_TOKENS = 40
+_DOUBTFUL = 16
+
+
+def explainer_question(prompt: PromptFile, dossier: Dossier) -> Question[list[Proposal]]:
+    """Ask what the feature might fire on, and what not."""
+
+    def read(reply: ExplainerReply, last: bool) -> list[Proposal]:
+        return _rivals(_proposals(reply, RuleCheck(dossier), last=last))
+
+    tokens = token_rows(dossier, _TOKENS, in_context=_DOUBTFUL)
+    exemplars = exemplar_rows(dossier.exemplars, dossier, _BANDS, longest=230)
+    return Question(
+        role="generate_hypotheses",
+        feature=dossier.feature,
+        prompt=prompt.fill(
+            {
+                "feature": data_block("feature", feature_rows(dossier)),
+                "tokens": data_block("tokens", fitting(tokens, 5000)),
+                "exemplars": data_block("exemplars", exemplars),
+                "count": str(ASKED),
+                "token_classes": ", ".join(CLASSES),
+            }
+        ),
+        reply=ExplainerReply,
+        read=read,
+    )
+
+
+def _proposals(reply: ExplainerReply, check: RuleCheck, *, last: bool) -> list[Proposal]:
+    made: list[Proposal] = []
+    troubles: list[str] = []
+    for guess in reply.hypotheses:
+        try:
+            made.append(check.proposal(guess.statement, guess.polarity, guess.rule, last=last))
+        except UnusableReply as trouble:
+            troubles.append(str(trouble))
+    if troubles and not last:
+        raise UnusableReply(" ".join(troubles))
+    return made
+
+
+def _rivals(proposals: Sequence[Proposal]) -> list[Proposal]:
+    """The first proposals, each said once.
+
+    Raises:
+        UnusableReply: too few are left, or none says what fires, or none what does not.
+    """
+    kept: dict[tuple[str, Expectation], Proposal] = {}
+    for proposal in proposals:
+        key = (gist(proposal.statement), proposal.polarity)
+        if key not in kept or kept[key].rule is None:
+            kept[key] = proposal
+    rivals = _both_kinds(list(kept.values()))
+    polarities = {rival.polarity for rival in rivals}
+    if len(rivals) < FEWEST or len(polarities) < 2:
+        raise UnusableReply(
+            f"At least {FEWEST} different hypotheses are needed, among them some of polarity "
+            f"active and at least one of polarity inactive; {len(rivals)} can be used, of "
+            f"polarity {' and '.join(sorted(polarities)) or 'none'}."
+        )
+    return rivals
+
+
+def _both_kinds(found: list[Proposal]) -> list[Proposal]:
+    """At most so many as can be tested well; one about silence stays among them."""
+    silent = [proposal for proposal in found if proposal.polarity == "inactive"]
+    kept = found[:MOST]
+    if silent and silent[0] not in kept:
+        return [*kept[:-1], silent[0]]
+    return kept
+
+
+def gist(statement: str) -> str:
+    """A statement without what two wordings of one thing may differ in."""
+    return " ".join(statement.casefold().strip(" .").split())
