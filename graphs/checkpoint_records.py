@@ -6,6 +6,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
@@ -48,6 +49,15 @@ class StoredWrite(NamedTuple):
     def revived(self, serde: SerializerProtocol) -> PendingWrite:
         """The write as LangGraph wants it."""
         return self.task_id, self.channel, serde.loads_typed(self.value)
+
+
+class TaskWrites(NamedTuple):
+    """What one task wrote, to be stored."""
+
+    address: Address
+    """The checkpoint that the task started from."""
+    task_id: str
+    writes: Sequence[StoredWrite]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +137,11 @@ def to_json(value: object) -> str:
     NaN and infinities become strings ("nan"), lone surrogates their escapes spelt out ("\\ud800"):
     JSON has no form for them, and a run must not die for a label in its metadata.
     """
+    with suppress(ValueError):
+        text = json.dumps(value, allow_nan=False)
+        # Else there may be half of a surrogate pair.
+        if "\\ud" not in text:
+            return text
     return json.dumps(_portable(value), allow_nan=False)
 
 

@@ -11,11 +11,11 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from itertools import chain
 
 from duckdb import DuckDBPyConnection
 
-from graphs.checkpoint_records import Address, StoredCheckpoint, StoredWrite, to_json
+from graphs.checkpoint_records import Address, StoredCheckpoint, StoredWrite, TaskWrites, to_json
+from tools.database import insert
 
 DDL = (
     """CREATE TABLE IF NOT EXISTS checkpoints (
@@ -55,46 +55,82 @@ _BATCH = 100
 """Ancestors loaded at once; LangGraph's default number of updates between two snapshots."""
 
 
-def save(connection: DuckDBPyConnection, checkpoint: StoredCheckpoint) -> None:
-    """Store a checkpoint and its changed values, replacing an earlier one of the same id."""
-    thread_id, checkpoint_ns, _ = checkpoint.address
-    versions = checkpoint.versions
-    keys = [(channel, versions[channel]) for channel in checkpoint.values]
+def newest(connection: DuckDBPyConnection, threads: Iterable[str]) -> dict[tuple[str, str], str]:
+    """The id of the newest checkpoint by thread and namespace; without those that have none."""
+    found = connection.execute(
+        "SELECT thread_id, checkpoint_ns, max(checkpoint_id) FROM checkpoints "
+        "WHERE thread_id = ANY(?) GROUP BY ALL",
+        [list(threads)],
+    )
+    return {(thread_id, namespace): id for thread_id, namespace, id in found.fetchall()}
+
+
+def save(
+    connection: DuckDBPyConnection,
+    checkpoints: Sequence[StoredCheckpoint],
+    replaced: Iterable[StoredCheckpoint],
+) -> None:
+    """Store checkpoints and their changed values.
+
+    Args:
+        connection: Inside a transaction.
+        checkpoints: Each of another thread or namespace.
+        replaced: Those among them of which an earlier one of the same id may be stored.
+    """
+    for checkpoint in replaced:
+        _unsave(connection, checkpoint)
+    heads = [
+        (*each.address, each.parent_id, to_json(each.skeleton), to_json(each.metadata))
+        for each in checkpoints
+    ]
+    insert(connection, "checkpoints", heads)
+    blobs = [
+        (*each.address[:2], channel, version, *each.values[channel])
+        for each in checkpoints
+        for channel, version in _keys(each)
+    ]
+    insert(connection, "checkpoint_blobs", blobs)
+
+
+def _unsave(connection: DuckDBPyConnection, checkpoint: StoredCheckpoint) -> None:
     deleted = connection.execute(f"DELETE FROM checkpoints WHERE {_AT}", checkpoint.address)
     if deleted.fetchall() != [(0,)]:
-        connection.execute(
-            "DELETE FROM checkpoint_blobs WHERE thread_id = ? AND checkpoint_ns = ? "
-            "AND (channel, version) IN (SELECT unnest(?), unnest(?))",
-            [thread_id, checkpoint_ns, [key[0] for key in keys], [key[1] for key in keys]],
-        )
-    texts = to_json(checkpoint.skeleton), to_json(checkpoint.metadata)
-    _insert(connection, "checkpoints", [(*checkpoint.address, checkpoint.parent_id, *texts)])
-    _insert(
-        connection,
-        "checkpoint_blobs",
-        [(thread_id, checkpoint_ns, *key, *checkpoint.values[key[0]]) for key in keys],
-    )
+        for channel, version in _keys(checkpoint):
+            connection.execute(
+                "DELETE FROM checkpoint_blobs WHERE thread_id = ? AND checkpoint_ns = ? "
+                "AND channel = ? AND version = ?",
+                [*checkpoint.address[:2], channel, version],
+            )
 
 
-def save_writes(
-    connection: DuckDBPyConnection, address: Address, task_id: str, writes: Iterable[StoredWrite]
-) -> None:
-    """Store the writes of one task: results it saved before stand, `idx < 0` is replaced.
+def _keys(checkpoint: StoredCheckpoint) -> list[tuple[str, str]]:
+    versions = checkpoint.versions
+    return [(channel, versions[channel]) for channel in checkpoint.values]
+
+
+def save_writes(connection: DuckDBPyConnection, tasks: Sequence[TaskWrites]) -> None:
+    """Store the writes of tasks, all different: what one saved before stands, `idx < 0` does not.
 
     A task that runs again after a crash must not change results that were already saved; its
     errors, interrupts and resume values (LangGraph numbers those below zero) must be the latest.
     """
-    task = [*address, task_id]
-    at_task = f"{_AT} AND task_id = ?"
-    found = connection.execute(f"SELECT idx FROM checkpoint_writes WHERE {at_task}", task)
-    saved = {idx for (idx,) in found.fetchall()}
-    kept = [write for write in writes if write.idx < 0 or write.idx not in saved]
-    if replaced := [write.idx for write in kept if write.idx in saved]:
-        connection.execute(
-            f"DELETE FROM checkpoint_writes WHERE {at_task} AND idx IN (SELECT unnest(?))",
-            [*task, replaced],
-        )
-    _insert(connection, "checkpoint_writes", [(*address, *w[:-1], *w.value) for w in kept])
+    found = connection.execute(
+        "SELECT thread_id, checkpoint_ns, checkpoint_id, task_id, idx FROM checkpoint_writes "
+        "WHERE checkpoint_id = ANY(?)",
+        [[task.address.checkpoint_id for task in tasks]],
+    )
+    saved = set(found.fetchall())
+    rows: list[tuple[object, ...]] = []
+    for address, task_id, writes in tasks:
+        place = (*address, task_id)
+        kept = [write for write in writes if write.idx < 0 or (*place, write.idx) not in saved]
+        if replaced := [write.idx for write in kept if (*place, write.idx) in saved]:
+            connection.execute(
+                f"DELETE FROM checkpoint_writes WHERE {_AT} AND task_id = ? AND idx = ANY(?)",
+                [*place, replaced],
+            )
+        rows += [(*address, *write[:-1], *write.value) for write in kept]
+    insert(connection, "checkpoint_writes", rows)
 
 
 def find(
@@ -133,6 +169,8 @@ def load(
     channels: Collection[str] | None = None,
 ) -> list[StoredCheckpoint]:
     """Add the values and writes, of all channels or of those named, in two statements."""
+    if not checkpoints:
+        return []
     threads = list({checkpoint.address.thread_id for checkpoint in checkpoints})
     versions = list({v for checkpoint in checkpoints for v in checkpoint.versions.values()})
     ids = [checkpoint.address.checkpoint_id for checkpoint in checkpoints]
@@ -257,13 +295,3 @@ def _ancestors(
         line.append(parent)
         parent = by_id.get(parent.parent_id or "")
     return line
-
-
-def _insert(connection: DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert rows in one statement: `executemany` would plan and run one for each."""
-    if rows:
-        row = f"({', '.join('?' * len(rows[0]))})"
-        connection.execute(
-            f"INSERT INTO {table} VALUES {', '.join([row] * len(rows))}",
-            list(chain.from_iterable(rows)),
-        )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from duckdb import DuckDBPyConnection
 from langchain_core.runnables import RunnableConfig
@@ -27,40 +27,15 @@ from graphs.checkpoint_records import (
     Address,
     StoredCheckpoint,
     StoredWrite,
+    TaskWrites,
     as_stored,
     history,
     place,
     strict_serializer,
 )
+from graphs.checkpoint_writer import CheckpointWriter, NewCheckpoint
+from graphs.projecting import Change, Projection
 from tools.database import Database
-
-
-class Projection(Protocol):
-    """Writes a checkpoint's domain records as rows, inside the transaction that stores it.
-
-    The rows of a thread always agree with the newest checkpoint of its root graph: what a method
-    raises undoes the change of the checkpoint too. Values of a `DeltaChannel` are not seen, for
-    checkpoints hold only its snapshots.
-    """
-
-    def project(
-        self,
-        connection: DuckDBPyConnection,
-        thread_id: str,
-        checkpoint_id: str,
-        values: Mapping[str, Any],
-        changed: Collection[str],
-    ) -> None:
-        """Make the rows agree with `values`; only `changed` differ; an emptied one is absent."""
-        ...
-
-    def forget(self, connection: DuckDBPyConnection, thread_id: str) -> None:
-        """Delete the rows of a thread: it is deleted, or they are about to be projected anew."""
-        ...
-
-    def copy(self, connection: DuckDBPyConnection, source: str, target: str) -> None:
-        """Copy the rows of a thread to a thread that has none."""
-        ...
 
 
 class DuckDBSaver(ThreadedSaver):
@@ -88,6 +63,7 @@ class DuckDBSaver(ThreadedSaver):
         super().__init__(serde=serde or strict_serializer())
         self.database = database
         self.projection = projection
+        self._writer = CheckpointWriter(database, projection)
         self.setup()
 
     @classmethod
@@ -136,6 +112,11 @@ class DuckDBSaver(ThreadedSaver):
             found = store.find(connection, thread_id, checkpoint_ns, checkpoint_id, limit=1)
             loaded = store.load(connection, found)
         return loaded[0].revived(self.serde) if loaded else None
+
+    def begun(self, thread_ids: Iterable[str]) -> set[str]:
+        """Those of the threads that have a checkpoint."""
+        with self.database.transaction() as connection:
+            return {thread_id for thread_id, _ in store.newest(connection, thread_ids)}
 
     def list(
         self,
@@ -192,16 +173,10 @@ class DuckDBSaver(ThreadedSaver):
             # A channel emptied by this step has a new version and no value: nothing is stored.
             {c: self.serde.dumps_typed(values[c]) for c in new_versions if c in values},
         )
-        with self.database.transaction() as connection:
-            if self.projection and checkpoint_ns == "":
-                changed = new_versions.keys()
-                newest = store.find(connection, thread_id, "", limit=1)
-                if newest and newest[0].address.checkpoint_id != parent_id:
-                    # A new branch: the rows are those of the branch it leaves behind.
-                    self.projection.forget(connection, thread_id)
-                    changed = values.keys()
-                self.projection.project(connection, thread_id, checkpoint["id"], values, changed)
-            store.save(connection, stored)
+        before: Mapping[str, Any] = {}
+        if self.projection and parent_id and checkpoint_ns == "":
+            before = self._values(thread_id, parent_id)
+        self._writer.put(NewCheckpoint(stored, before, values))
         return stored.address.config()
 
     def put_writes(
@@ -220,8 +195,7 @@ class DuckDBSaver(ThreadedSaver):
             )
             for position, (channel, value) in enumerate(writes)
         }
-        with self.database.transaction() as connection:
-            store.save_writes(connection, address, task_id, rows.values())
+        self._writer.put_writes(TaskWrites(address, task_id, tuple(rows.values())))
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete a thread's checkpoints and rows."""
@@ -283,6 +257,14 @@ class DuckDBSaver(ThreadedSaver):
             line = store.lineage(connection, target[0], channels) if target else []
         return {channel: history(channel, line, self.serde) for channel in channels}
 
+    def _values(self, thread_id: str, checkpoint_id: str) -> Mapping[str, Any]:
+        """The values of a root checkpoint; none if it is not stored."""
+        known = self._writer.remembered(thread_id, checkpoint_id)
+        if known is not None:
+            return known
+        found = self.get_tuple(Address(thread_id, "", checkpoint_id).config())
+        return found.checkpoint["channel_values"] if found else {}
+
     def _forget(self, connection: DuckDBPyConnection, thread_id: str) -> None:
         store.delete(connection, thread_id)
         if self.projection:
@@ -295,5 +277,5 @@ class DuckDBSaver(ThreadedSaver):
         self.projection.forget(connection, thread_id)
         for stored in store.load(connection, store.find(connection, thread_id, "", limit=1)):
             checkpoint = stored.revived(self.serde).checkpoint
-            values = checkpoint["channel_values"]
-            self.projection.project(connection, thread_id, checkpoint["id"], values, values.keys())
+            change = Change(thread_id, checkpoint["id"], {}, checkpoint["channel_values"])
+            self.projection.project(connection, [change])

@@ -24,8 +24,10 @@ class Findings:
         return self._database.records(
             "SELECT f.*, e.* EXCLUDE (run, feature, id, checkpoint_id), "
             "(SELECT count(*) FROM experiments x WHERE x.run = f.run AND x.feature = f.feature) "
-            "AS n_experiments FROM features f LEFT JOIN explanations e "
-            "ON e.run = f.run AND e.feature = f.feature WHERE f.run = ? ORDER BY f.rank",
+            "AS n_experiments, coalesce(c.calls, 0) AS llm_calls, c.tokens_in, c.tokens_out, "
+            "c.cost FROM features f LEFT JOIN explanations e "
+            "ON e.run = f.run AND e.feature = f.feature LEFT JOIN llm_costs c "
+            "ON c.run = f.run AND c.feature = f.feature WHERE f.run = ? ORDER BY f.rank",
             [run.name],
         )
 
@@ -105,6 +107,10 @@ def export_record(findings: Findings, run: Run, row: Row) -> Row:
             "experiments": len(experiments),
             "forward_passes": row["forward_passes"] or 0,
             "active_tokens": row["n_active_tokens"],
+            "llm_calls": row["llm_calls"],
+            "tokens_in": row["tokens_in"],
+            "tokens_out": row["tokens_out"],
+            "usd": row["cost"],
         },
         "seconds": row["seconds"],
         "run": run.name,

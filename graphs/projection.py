@@ -9,14 +9,15 @@ with the newest checkpoint; with `checkpoint_id <= X` the logs give any earlier 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import duckdb
 
+from graphs.projecting import Change
 from graphs.records import Experiment, Explanation, FeatureScale, Hypothesis, Observation
-from tools.database import UTC_STAMP
+from tools.database import UTC_STAMP, insert
 
 Row = tuple[Any, ...]
 
@@ -29,8 +30,6 @@ class DomainTable:
     columns: tuple[tuple[str, str], ...]
     """Name and DuckDB type; the first column identifies the record within its feature."""
     row: Callable[[Any], Row]
-    immutable: bool
-    """Whether a record never changes once written: then only its id is compared."""
 
     @property
     def ddl(self) -> tuple[str, str]:
@@ -50,7 +49,7 @@ class DomainTable:
 def _hypothesis_row(h: Hypothesis) -> Row:
     evidence = (list(h.supporting), list(h.contradicting), list(h.inconclusive))
     words = (h.statement, h.polarity, _json(h.rule), h.status, h.parent, h.round)
-    return (h.id, *words, *evidence, h.reason, h.interpretation)
+    return (h.id, *words, *evidence, h.note, h.reason, h.interpretation)
 
 
 def _experiment_row(e: Experiment) -> Row:
@@ -85,11 +84,11 @@ HYPOTHESES = DomainTable(
         ("supporting", "VARCHAR[]"),
         ("contradicting", "VARCHAR[]"),
         ("inconclusive", "VARCHAR[]"),
+        ("note", "VARCHAR"),
         ("reason", "VARCHAR"),
         ("interpretation", "VARCHAR"),
     ),
     row=_hypothesis_row,
-    immutable=False,
 )
 EXPERIMENTS = DomainTable(
     name="experiments",
@@ -104,7 +103,6 @@ EXPERIMENTS = DomainTable(
         ("round", "INTEGER"),
     ),
     row=_experiment_row,
-    immutable=True,
 )
 OBSERVATIONS = DomainTable(
     name="observations",
@@ -120,7 +118,6 @@ OBSERVATIONS = DomainTable(
         ("supports", "BOOLEAN"),
     ),
     row=_observation_row,
-    immutable=True,
 )
 EXPLANATIONS = DomainTable(
     name="explanations",
@@ -135,15 +132,12 @@ EXPLANATIONS = DomainTable(
         ("rule", "JSON"),
     ),
     row=_explanation_row,
-    immutable=False,
 )
 TABLES = (HYPOTHESES, EXPERIMENTS, OBSERVATIONS, EXPLANATIONS)
 
+ADDRESS_COLUMNS = ("thread_id", "run", "feature", "checkpoint_id")
 PROGRESS_COLUMNS = (
-    "thread_id",
-    "run",
-    "feature",
-    "checkpoint_id",
+    *ADDRESS_COLUMNS,
     "status",
     "scale",
     "n_tokens",
@@ -153,13 +147,14 @@ PROGRESS_COLUMNS = (
     "reviews",
     "forward_passes",
     "seconds",
+    "stopped",
 )
 
 PROJECTION_DDL: tuple[str, ...] = (
     "CREATE TABLE IF NOT EXISTS feature_log (thread_id VARCHAR, run VARCHAR, feature INTEGER, "
     f"checkpoint_id VARCHAR, recorded_at {UTC_STAMP}, status VARCHAR, scale DOUBLE, "
     "n_tokens BIGINT, n_active_tokens BIGINT, n_active_windows BIGINT, round INTEGER, "
-    "reviews INTEGER, forward_passes INTEGER, seconds DOUBLE)",
+    "reviews INTEGER, forward_passes INTEGER, seconds DOUBLE, stopped VARCHAR)",
     *(statement for table in TABLES for statement in table.ddl),
 )
 
@@ -167,26 +162,20 @@ PROJECTION_DDL: tuple[str, ...] = (
 class DomainProjection:
     """Writes what a checkpoint changed as rows; the checkpointer calls it in its transaction."""
 
-    def project(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        thread_id: str,
-        checkpoint_id: str,
-        values: Mapping[str, Any],
-        changed: Collection[str],
-    ) -> None:
-        """Add rows for the records of `values` that are new or differ from their newest row."""
-        if "status" not in values:
-            return
-        run, feature = split_thread(thread_id)
-        address = (thread_id, run, feature, checkpoint_id)
-        _insert(connection, "feature_log", PROGRESS_COLUMNS, [(*address, *_progress_row(values))])
+    def project(self, connection: duckdb.DuckDBPyConnection, changes: Sequence[Change]) -> None:
+        """Add rows for the records that are new or differ from what they were."""
+        # Before a thread's first step its values are still the graph's input.
+        begun = [change for change in changes if "status" in change.after]
+        progress = [(*_address(change), *_progress_row(change.after)) for change in begun]
+        insert(connection, "feature_log", progress, PROGRESS_COLUMNS)
         for table in TABLES:
-            rows = [_storable(table.row(record)) for record in _records(table, values, changed)]
-            fresh = _fresh(connection, table, thread_id, rows)
-            columns = ("thread_id", "run", "feature", "checkpoint_id")
-            names = (*columns, *(name for name, _ in table.columns))
-            _insert(connection, f"{table.name}_log", names, [(*address, *row) for row in fresh])
+            rows = [
+                (*_address(change), *_storable(table.row(record)))
+                for change in begun
+                for record in _fresh(table, change)
+            ]
+            columns = (*ADDRESS_COLUMNS, *(name for name, _ in table.columns))
+            insert(connection, f"{table.name}_log", rows, columns)
 
     def forget(self, connection: duckdb.DuckDBPyConnection, thread_id: str) -> None:
         """Remove the rows of a thread that is deleted."""
@@ -221,16 +210,25 @@ def _progress_row(values: Mapping[str, Any]) -> Row:
     if scale is not None:
         measured = (scale.scale, scale.n_tokens, scale.n_active_tokens, scale.n_active_windows)
     counted = ("round", "reviews", "forward_passes", "seconds")
-    return (values["status"], *measured, *(values.get(name, 0) for name in counted))
+    counts = (values.get(name, 0) for name in counted)
+    return (values["status"], *measured, *counts, values.get("stopped", ""))
 
 
-def _records(
-    table: DomainTable, values: Mapping[str, Any], changed: Collection[str]
-) -> Iterable[object]:
+def _address(change: Change) -> Row:
+    return (change.thread_id, *split_thread(change.thread_id), change.checkpoint_id)
+
+
+def _fresh(table: DomainTable, change: Change) -> Iterable[object]:
+    """The records that the change brings or alters."""
+    before, after = _records(table, change.before), _records(table, change.after)
+    return [record for id, record in after.items() if before.get(id) != record]
+
+
+def _records(table: DomainTable, values: Mapping[str, Any]) -> dict[str, object]:
     if table is EXPLANATIONS:
         explanation = values.get("explanation")
-        return [explanation] if explanation is not None and "explanation" in changed else []
-    return values.get(table.name, []) if table.name in changed else []
+        return {} if explanation is None else {"explanation": explanation}
+    return {record.id: record for record in values.get(table.name, [])}
 
 
 def _storable(row: Row) -> Row:
@@ -243,34 +241,4 @@ def _escaped(value: Any) -> Any:
         return value.encode("utf-8", "backslashreplace").decode()
     return (
         [_escaped(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
-    )
-
-
-def _fresh(
-    connection: duckdb.DuckDBPyConnection, table: DomainTable, thread_id: str, rows: list[Row]
-) -> list[Row]:
-    """The rows that are not there yet in this form."""
-    if not rows:
-        return []
-    names = [name for name, _ in table.columns]
-    compared = names[:1] if table.immutable else names
-    known = connection.execute(
-        f"SELECT {', '.join(compared)} FROM {table.name}_log WHERE thread_id = ? QUALIFY "
-        f"row_number() OVER (PARTITION BY {names[0]} "
-        "ORDER BY checkpoint_id DESC, recorded_at DESC) = 1",
-        [thread_id],
-    ).fetchall()
-    newest = {row[0]: row for row in known}
-    return [row for row in rows if newest.get(row[0]) != row[: len(compared)]]
-
-
-def _insert(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str], rows: Sequence[Row]
-) -> None:
-    if not rows:
-        return
-    places = f"({', '.join('?' * len(columns))})"
-    connection.execute(
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([places] * len(rows))}",
-        [value for row in rows for value in row],
     )

@@ -2,131 +2,118 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
-
-from langchain_core.runnables import RunnableConfig
+from contextlib import closing
+from typing import NamedTuple
 
 from graphs.checkpointer import DuckDBSaver, strict_serializer
 from graphs.config import CorpusConfig, DatasetConfig, SubjectConfig
 from graphs.context import ExplainContext, Limits
-from graphs.explain import ExplainGraph, build_graph
+from graphs.explain import build_graph
+from graphs.explainer import Explainer
+from graphs.feature_workers import FeatureWorkers
 from graphs.policies.protocols import Thresholds
 from graphs.policies.registry import load_policies
-from graphs.projection import DomainProjection, thread_of
+from graphs.projection import DomainProjection
 from graphs.records import RECORD_TYPES
+from graphs.reporter import Reporter
 from graphs.runs import Run, RunStore
-from graphs.state import initial_state
+from graphs.services import Services
 from tools.activations import Subject
 from tools.corpus import STDLIB_SOURCE, CorpusSpec, DatasetSource
 from tools.corpus_files import corpus_files
 from tools.database import Database
-from tools.errors import DatabaseError, SaesageError, SubjectChanged, SubjectError
+from tools.errors import SaesageError, SubjectChanged, SubjectError
 from tools.harvest.collection import collect_exemplars
 from tools.harvest.features import parse_features
+from tools.harvest.recent import RecentExemplars
 from tools.harvest.store import ExemplarStore
+from tools.shared_subject import SharedSubject
 from tools.subject import SaeSource, SubjectSpec, load_subject
-
-STEPS_PER_ROUND = 5
-"""Nodes from design_experiments to the next decision, for LangGraph's own limit."""
-
-
-class Reporter(Protocol):
-    """Hears of what a run does."""
-
-    def stage(self, message: str) -> None:
-        """Something long begins that has no steps to count."""
-        ...
-
-    def harvest(self, done: int, total: int) -> None:
-        """Tokens of the corpus that are measured."""
-        ...
-
-    def features(self, done: int, total: int) -> None:
-        """Features that have a final status."""
-        ...
-
-    def step(self, feature: int, node: str) -> None:
-        """A node of the graph begins."""
-        ...
 
 
 def finish_run(database: Database, run: Run, reporter: Reporter) -> None:
     """Explain every feature of `run` that has no final status yet.
 
-    A feature that cannot be explained is recorded as failed, and the next one begins.
+    Features that wait for a language model are explained side by side. One that cannot be
+    explained is recorded as failed, and the others go on.
 
     Raises:
-        SaesageError: the subject, corpus, policies or database cannot be used at all.
+        SaesageError: the subject, corpus, policies, language model or database cannot be used at
+            all.
     """
     runs = RunStore(database)
     if runs.is_finished(run):
         return
-    try:
-        explainer = _prepare(database, run, reporter)
-    except SaesageError:
-        runs.discard_unplanned(run)
-        raise
-    planned, unfinished = runs.planned(run), runs.unfinished(run)
-    for done, feature in enumerate(unfinished, len(planned) - len(unfinished)):
-        reporter.features(done, len(planned))
+    with closing(Services(database, run)) as services:
         try:
-            if feature in explainer.unmeasured:
-                raise explainer.unmeasured[feature]
-            explainer.explain(feature, reporter)
-        except DatabaseError:
+            explainer = _prepare(database, run, services, reporter)
+        except SaesageError:
+            runs.discard_unplanned(run)
             raise
-        except SaesageError as error:
-            runs.record_failure(run, feature, error)
-    reporter.features(len(planned), len(planned))
+        tally = _Tally(runs, run, reporter)
+        workers = FeatureWorkers(
+            explainer.explain,
+            in_flight=_in_flight(run, services),
+            on_step=reporter.step,
+            on_done=tally.add,
+            release=services.close,
+        )
+        workers.finish(runs.unfinished(run))
 
 
-@dataclass(frozen=True, slots=True)
-class Explainer:
-    """The compiled graph with what its nodes need, ready for one feature after another."""
-
-    run: Run
-    graph: ExplainGraph
-    context: ExplainContext
-    unmeasured: Mapping[int, SaesageError]
-    """Features without exemplars, and why."""
-
-    def explain(self, feature: int, reporter: Reporter) -> None:
-        """Run or resume the feature's thread to its end."""
-        limits = self.context.limits
-        config: RunnableConfig = {
-            "configurable": {"thread_id": thread_of(self.run.name, feature)},
-            "recursion_limit": STEPS_PER_ROUND * (limits.rounds + limits.reviews) + 10,
-        }
-        begun = self.graph.get_state(config).created_at is not None
-        state = None if begun else initial_state(self.run.name, feature)
-        # "sync" stores a step before the next one begins: what a person saw is never lost.
-        for task in self.graph.stream(
-            state, config, context=self.context, stream_mode="tasks", durability="sync"
-        ):
-            if "input" in task:
-                reporter.step(feature, task["name"])
+def _in_flight(run: Run, services: Services) -> int:
+    """Work that waits for a server is done side by side; work for the processor gains nothing."""
+    llm = run.config.llm
+    return llm.concurrency if llm is not None and services.asks_language_model else 1
 
 
-def _prepare(database: Database, run: Run, reporter: Reporter) -> Explainer:
+class _Tally:
+    """Counts the features that a run is done with, and records failures."""
+
+    def __init__(self, runs: RunStore, run: Run, reporter: Reporter) -> None:
+        self._runs, self._run, self._reporter = runs, run, reporter
+        self._planned = runs.planned(run)
+        self._open = set(runs.unfinished(run))
+        self._lock = threading.Lock()
+        self._report()
+
+    def add(self, feature: int, failure: SaesageError | None) -> None:
+        """Take note of what came of a feature."""
+        if failure is not None:
+            self._runs.record_failure(self._run, feature, failure)
+        with self._lock:
+            self._open.discard(feature)
+            self._report()
+
+    def _report(self) -> None:
+        self._reporter.features(len(self._planned) - len(self._open), len(self._planned))
+
+
+def _prepare(database: Database, run: Run, services: Services, reporter: Reporter) -> Explainer:
     config = run.config
-    policies = load_policies(config)
+    policies = load_policies(config, services)
     _check_corpus(run.config.corpus)
     reporter.stage("loading model and SAE")
     subject = load_subject(subject_spec(config.subject))
     harvest, unmeasured = _plan(database, run, subject, reporter)
     serde = strict_serializer(RECORD_TYPES)
     saver = DuckDBSaver(database, serde=serde, projection=DomainProjection())
+    source = ExemplarStore(database).source(harvest)
     context = ExplainContext(
-        subject=subject,
-        source=ExemplarStore(database).source(harvest),
+        subject=SharedSubject(subject),
+        source=RecentExemplars(source, features=_in_flight(run, services)),
         policies=policies,
-        limits=Limits(**config.budget.model_dump()),
+        limits=Limits(
+            rounds=config.budget.rounds,
+            experiments=config.budget.experiments,
+            minutes=config.budget.minutes,
+        ),
         thresholds=Thresholds(**config.thresholds.model_dump()),
         seed=config.seed,
     )
-    return Explainer(run, build_graph(saver), context, unmeasured)
+    return Explainer(run, build_graph(saver), context, saver, unmeasured)
 
 
 class Plan(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 from graphs.config import RunConfig, parse_config
@@ -31,7 +31,7 @@ RUN_DDL: tuple[str, ...] = (
     "WHEN n.status IS NULL THEN 'pending' ELSE 'running' END AS status, "
     "CASE WHEN n.status IS NULL OR (n.status = 'running' AND f.failed_at >= n.recorded_at) "
     "THEN f.message END AS failure, n.scale, n.n_tokens, n.n_active_tokens, n.n_active_windows, "
-    "n.round, n.reviews, n.forward_passes, n.seconds, n.checkpoint_id "
+    "n.round, n.reviews, n.forward_passes, n.seconds, n.stopped, n.checkpoint_id "
     "FROM run_features p LEFT JOIN newest n ON n.run = p.run AND n.feature = p.feature "
     "LEFT JOIN failed f ON f.run = p.run AND f.feature = p.feature",
 )
@@ -64,11 +64,14 @@ class RunStore:
         return [Run(name, parse_config(json.loads(text)), digest) for name, text, digest in rows]
 
     def open(self, config: RunConfig, *, new: bool = False) -> Run:
-        """The newest run of this configuration; another one if asked for or if there is none."""
+        """The newest run of this configuration; another one if asked for or if there is none.
+
+        It has `config` as given: how a language model is reached may have changed since.
+        """
         digest = config.config_hash
         known = [run for run in self.all() if run.config_hash == digest]
         if known and not new:
-            return known[-1]
+            return replace(known[-1], config=config)
         number = max((int(run.name.rpartition("-")[2]) for run in known), default=0) + 1
         run = Run(f"{digest[:12]}-{number}", config, digest)
         with self._database.transaction() as connection:

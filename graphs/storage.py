@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from graphs.runs import RUN_DDL
 from tools.database import Database, initialise
 from tools.harvest.store import EXEMPLAR_DDL
+from tools.llm.ledger import LLM_DDL
 
 
 @contextmanager
@@ -19,5 +20,5 @@ def open_database(path: str, *, create: bool) -> Generator[Database]:
             version, or cannot be used; see `tools.errors`.
     """
     with Database.open(path, create=create) as database:
-        initialise(database, (*RUN_DDL, *EXEMPLAR_DDL))
+        initialise(database, (*RUN_DDL, *EXEMPLAR_DDL, *LLM_DDL))
         yield database

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Mapping
+from collections.abc import Sequence
 from typing import Annotated, Any, TypedDict
 
 import duckdb
@@ -14,6 +14,7 @@ from langgraph.types import Send
 from pydantic import BaseModel, ConfigDict
 
 from graphs.checkpointer import DuckDBSaver
+from graphs.projecting import Change
 from tools.database import Database
 
 
@@ -40,24 +41,13 @@ class Rows:
         self.refuses = ""
         database.rows("CREATE TABLE IF NOT EXISTS entries (thread_id VARCHAR, entry VARCHAR)")
 
-    def project(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        thread_id: str,
-        checkpoint_id: str,
-        values: Mapping[str, Any],
-        changed: Collection[str],
-    ) -> None:
-        assert checkpoint_id
-        if "log" not in changed:
-            return
-        known = connection.execute(
-            "SELECT count(*) FROM entries WHERE thread_id = ?", [thread_id]
-        ).fetchall()[0][0]
-        for entry in values.get("log", [])[known:]:
-            connection.execute("INSERT INTO entries VALUES (?, ?)", [thread_id, entry])
-            if entry == self.refuses:
-                raise ValueError(entry)
+    def project(self, connection: duckdb.DuckDBPyConnection, changes: Sequence[Change]) -> None:
+        for thread_id, checkpoint_id, before, after in changes:
+            assert checkpoint_id
+            for entry in after.get("log", [])[len(before.get("log", [])) :]:
+                connection.execute("INSERT INTO entries VALUES (?, ?)", [thread_id, entry])
+                if entry == self.refuses:
+                    raise ValueError(entry)
 
     def forget(self, connection: duckdb.DuckDBPyConnection, thread_id: str) -> None:
         connection.execute("DELETE FROM entries WHERE thread_id = ?", [thread_id])

@@ -31,6 +31,7 @@ from tools.errors import EvidenceError, PolicyError, RuleError
 from tools.exemplars import Exemplar, Split
 from tools.harvest.harvest import Harvest, harvest
 from tools.harvest.sampling import sample_corpus
+from tools.llm.language_model import LanguageModel
 
 RETURN, DEAD, RARE = 0, 1, 2
 
@@ -76,6 +77,13 @@ class Watched:
     def exemplars(self, feature: int, split: Split) -> list[Exemplar]:
         self.splits.add(split)
         return list(self.source.exemplars(feature, split))
+
+
+class NoServices:
+    """The RunServices of a run whose policies need none."""
+
+    def language_model(self) -> LanguageModel:
+        raise AssertionError("nobody asks for a language model")
 
 
 MakeContext = Callable[..., ExplainContext]
@@ -188,7 +196,7 @@ def test_a_policys_own_failure_is_one_sentence(
 ) -> None:
     config = parse_config({**CONFIG, "policies": {"default": f"tests.policies:{name}"}})
     with pytest.raises(PolicyError, match=message):
-        explain(replace(make_context(), policies=load_policies(config)))
+        explain(replace(make_context(), policies=load_policies(config, NoServices())))
 
 
 def test_a_rule_that_cannot_be_executed_is_refused(make_context: MakeContext) -> None:
@@ -311,7 +319,7 @@ def test_swapping_one_role_changes_nothing_else(
     role: str, calls: list[str], make_context: MakeContext
 ) -> None:
     swapped = {"default": "tests.policies:ScriptedPolicy", role: "tests.policies:Recording"}
-    chosen = load_policies(parse_config({**CONFIG, "policies": swapped}))
+    chosen = load_policies(parse_config({**CONFIG, "policies": swapped}), NoServices())
     calls.clear()
     state = explain(replace(make_context(), policies=chosen))
     assert set(calls) <= {role, "review"}
@@ -322,7 +330,7 @@ def test_swapping_one_role_changes_nothing_else(
 @pytest.mark.parametrize("role", ROLES)
 def test_each_role_mixes_with_the_symbolic_policy(role: str, make_context: MakeContext) -> None:
     mixed = {"default": "symbolic", role: "tests.policies:ScriptedPolicy"}
-    chosen = load_policies(parse_config({**CONFIG, "policies": mixed}))
+    chosen = load_policies(parse_config({**CONFIG, "policies": mixed}), NoServices())
     state = explain(replace(make_context(), policies=chosen))
     assert state["status"] in ("explained", "undecided", "budget")
     assert state["explanation"] is not None
@@ -340,7 +348,7 @@ def test_each_role_mixes_with_the_symbolic_policy(role: str, make_context: MakeC
 )
 def test_a_bad_policy_name_is_refused(name: str, message: str) -> None:
     with pytest.raises(PolicyError, match=message):
-        load_policies(parse_config({**CONFIG, "policies": {"default": name}}))
+        load_policies(parse_config({**CONFIG, "policies": {"default": name}}), NoServices())
 
 
 CONFIG = {
@@ -354,8 +362,10 @@ def test_symbolic_experiments_borrow_from_the_test_split_alone(make_context: Mak
     policy = SymbolicPolicy()
     dossier = make_context(policy).dossier(RETURN)
     proposals = policy.generate_hypotheses(dossier)
+    state = initial_state("run", RETURN)
     case = case_of(
-        {**initial_state("run", RETURN), "hypotheses": number(proposals, first=1, round=0)}
+        {**state, "hypotheses": number(proposals, first=1, round=0)},
+        Limits(rounds=14, experiments=200, minutes=None),
     )
     designs = policy.design_experiments(dossier, case, 100)
     without = replace(dossier, exemplars=())

@@ -15,6 +15,7 @@ from graphs.context import ExplainContext, Limits, Policies
 from graphs.explain import build_graph
 from graphs.findings import Findings, export_record
 from graphs.policies.protocols import Thresholds
+from graphs.projecting import Change
 from graphs.projection import DomainProjection, thread_of
 from graphs.records import RECORD_TYPES
 from graphs.runs import Run, RunStore
@@ -162,5 +163,5 @@ def test_text_that_is_no_unicode_is_spelt_out(database: Database, run: Run) -> N
     projection = DomainProjection()
     state = {**initial_state(run.name, 0), "hypotheses": [], "round": 3}
     with database.transaction() as connection:
-        projection.project(connection, thread_of(run.name, 0), "c1", state, ["round"])
+        projection.project(connection, [Change(thread_of(run.name, 0), "c1", {}, state)])
     assert database.rows("SELECT round FROM features WHERE feature = 0") == [(3,)]

@@ -25,7 +25,7 @@ UTC_STAMP = "TIMESTAMP DEFAULT (now() AT TIME ZONE 'UTC')"
 """Type of a column that says when its row was written. Without a time zone, for DuckDB's Python
 client needs a further package to read one with."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the tables; raised whenever an older saesage could misread a newer file."""
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -155,6 +155,13 @@ class Database:
             names = [column[0] for column in result.description or ()]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
+    def array_records(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Do as `records` does, with each list as a NumPy array: much quicker for long ones."""
+        with self._lock, _typed_errors(self.path):
+            columns = self._connection.execute(sql, params).fetchnumpy()
+        rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
     def close(self) -> None:
         """Let go of the file, once a transaction of another thread has ended. Idempotent."""
         with self._lock:
@@ -194,6 +201,29 @@ def initialise(database: Database, ddl: Sequence[str]) -> None:
             )
         for statement in ddl:
             connection.execute(statement)
+
+
+def insert(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    rows: Sequence[Sequence[Any]],
+    columns: Sequence[str] = (),
+) -> None:
+    """Insert rows, if there are any, in one statement that does not grow with them.
+
+    Args:
+        connection: What `Database.transaction` gave.
+        table: Its name.
+        rows: One or many.
+        columns: Names of the columns that the rows have, in order, where that is not all.
+    """
+    if rows:
+        # Not executemany, which plans and runs the statement anew for each row.
+        names = f"({', '.join(columns)})" if columns else ""
+        connection.execute(
+            f"INSERT INTO {table} {names} SELECT {', '.join(['unnest(?)'] * len(rows[0]))}",
+            [list(column) for column in zip(*rows, strict=True)],
+        )
 
 
 def _schema_version(connection: duckdb.DuckDBPyConnection, path: str) -> int | None:

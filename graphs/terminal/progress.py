@@ -31,7 +31,7 @@ class RateColumn(ProgressColumn):
 
 
 class ProgressReporter:
-    """A `graphs.run.Reporter`: bars on standard error, so that standard output is for results."""
+    """A `graphs.reporter.Reporter` with bars on standard error: standard output is for results."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -74,5 +74,5 @@ class ProgressReporter:
         self._progress.update(self._features, completed=done, total=total, visible=True)
 
     def step(self, feature: int, node: str) -> None:
-        """Name the feature and step beside the bar."""
+        """Name the feature and step beside the bar: of many at a time, the one that moved last."""
         self._progress.update(self._features, description=f"feature {feature}: {node:<19}")

@@ -12,6 +12,7 @@ from rich.text import Text
 from graphs.findings import Findings, export_record
 from graphs.runs import Run
 from graphs.terminal.shading import shaded
+from graphs.terminal.spending import spending
 from graphs.terminal.tables import print_features
 from tools.database import Database
 
@@ -80,8 +81,12 @@ def _print_explanation(console: Console, run: Run, row: Row) -> None:
             f"fires on {row['n_active_tokens']:,} of {row['n_tokens']:,} corpus tokens; "
             f"scale {row['scale']:.3g} (mean of its top-10 maxima)"
         )
+    if row["llm_calls"]:
+        console.print(Text(f"language model: {spending([row])}"))
     if row["failure"]:
         console.print(Text(row["failure"], "red"))
+    if row["stopped"]:
+        console.print(Text(f"stopped early: {row['stopped']}", "yellow"))
     if row["description"] is None:
         return
     console.print(Text(f"\n{row['description']}\n"))
@@ -109,7 +114,7 @@ def _print_hypothesis(
     title.append(f"{refines}: {hypothesis['statement']}", "not bold")
     console.print()
     _indented(console, title, 0, hang=3)
-    for name in ("reason", "interpretation"):
+    for name in ("note", "reason", "interpretation"):
         if hypothesis[name]:
             _indented(console, Text(hypothesis[name], "dim"), 3)
     for experiment in experiments:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +13,7 @@ from rich.text import Text
 from graphs.config import ROLES
 from graphs.findings import Findings
 from graphs.runs import Run, RunStore
+from graphs.terminal.spending import UNKNOWN, Row, calls, dollars, spending, tokens
 from tools.database import Database
 
 _STATUS_STYLE = {
@@ -24,6 +26,14 @@ _STATUS_STYLE = {
 }
 
 
+_USED: dict[str, Callable[[Sequence[Row]], str]] = {
+    "calls": calls,
+    "tokens": tokens,
+    "usd": dollars,
+}
+"""What a language model was used, by column."""
+
+
 def print_runs(database: Database) -> None:
     """Each run with its model, counts by status, experiments and time."""
     console = Console(highlight=False)
@@ -33,7 +43,17 @@ def print_runs(database: Database) -> None:
         console.print("no runs yet; start one with `saesage explain CONFIG`.")
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("run", "model", "policy", "features", "experiments", "passes", "seconds"):
+    for name in (
+        "run",
+        "model",
+        "policy",
+        "features",
+        "experiments",
+        "passes",
+        "calls",
+        "usd",
+        "seconds",
+    ):
         table.add_column(name, overflow="fold")
     for run in runs:
         rows = findings.features(run)
@@ -41,33 +61,54 @@ def print_runs(database: Database) -> None:
         table.add_row(
             run.name,
             run.config.subject.model.rstrip("/").rsplit("/", 1)[-1],
-            ", ".join(sorted({run.config.policy_of(role) for role in ROLES})),
+            _policies(run),
             ", ".join(f"{n} {status}" for status, n in counts.items()) or "not planned yet",
             str(sum(row["n_experiments"] for row in rows)),
             str(sum(row["forward_passes"] or 0 for row in rows)),
+            calls(rows),
+            dollars(rows),
             f"{sum(row['seconds'] or 0 for row in rows):.1f}",
         )
     console.print(table)
 
 
+def _policies(run: Run) -> str:
+    names = ", ".join(sorted({run.config.policy_of(role) for role in ROLES}))
+    return f"{names} ({', '.join(run.config.llm.models)})" if run.config.llm else names
+
+
 def print_features(console: Console, database: Database, run: Run) -> None:
     """Each feature of a run with its status, confidence and explanation."""
+    rows = Findings(database).features(run)
+    used = _used_columns(rows)
     table = Table(box=None, header_style="bold", pad_edge=False, show_edge=False)
     table.add_column("feature", justify="right")
     table.add_column("status")
     table.add_column("conf.", justify="right")
     table.add_column("tests", justify="right")
+    for name in used:
+        table.add_column(name, justify="right")
     table.add_column("explanation", overflow="fold", ratio=1)
-    for row in Findings(database).features(run):
+    for row in rows:
         confidence = "" if row["confidence"] is None else f"{row['confidence']:.2f}"
         table.add_row(
             str(row["feature"]),
             Text(row["status"], _STATUS_STYLE.get(row["status"], "")),
             confidence,
             str(row["n_experiments"]),
+            *(_USED[name]([row]) for name in used),
             Text(_words(row)),
         )
     console.print(table)
+    if used:
+        console.print(Text(f"language model: {spending(rows)}", "dim"))
+
+
+def _used_columns(rows: Sequence[Row]) -> list[str]:
+    """The columns that say something: no calls in a symbolic run, no dollars without prices."""
+    if not any(row["llm_calls"] for row in rows):
+        return []
+    return [name for name in _USED if _USED[name](rows) != UNKNOWN]
 
 
 def _seen(spaces: re.Match[str]) -> str:
@@ -81,6 +122,8 @@ def _words(row: dict[str, object]) -> str:
         return re.sub(r"(?<![^\s(])(['\"]) +", _seen, str(row["description"]))
     if row["status"] == "failed":
         return str(row["failure"])
+    if row["stopped"]:
+        return str(row["stopped"])
     if row["n_active_tokens"] is not None and row["status"] in ("dead", "too_rare"):
         return f"fires on {row['n_active_tokens']:,} of {row['n_tokens']:,} corpus tokens"
     return ""

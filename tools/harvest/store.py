@@ -10,7 +10,6 @@ from hashlib import blake2b
 from typing import Any
 
 import duckdb
-import numpy as np
 
 from tools.activations import SubjectInfo
 from tools.corpus import STDLIB_SOURCE, CorpusSpec
@@ -180,7 +179,7 @@ class StoredExemplars:
 
     def exemplars(self, feature: int, split: Split) -> Sequence[Exemplar]:
         """The windows kept of one split, ordered by band and rank."""
-        records = self._database.records(
+        records = self._database.array_records(
             "SELECT * EXCLUDE (harvest) FROM exemplars "
             "WHERE harvest = ? AND feature = ? AND split = ?",
             [self._key, feature, split],
@@ -190,7 +189,7 @@ class StoredExemplars:
 
     def token_table(self, feature: int) -> Sequence[TokenStatistic]:
         """Tokens that carry the feature's activation on the propose split, most first."""
-        records = self._database.records(
+        records = self._database.array_records(
             "SELECT * EXCLUDE (harvest, feature, rank) FROM token_statistics "
             "WHERE harvest = ? AND feature = ? ORDER BY rank",
             [self._key, feature],
@@ -200,9 +199,8 @@ class StoredExemplars:
 
 def _exemplar(record: dict[str, Any]) -> Exemplar:
     lists: dict[str, Any] = {
-        "token_ids": tuple(record["token_ids"]),
-        "tokens": tuple(record["tokens"]),
-        "activations": np.array(record["activations"], np.float32),
+        "token_ids": tuple(record["token_ids"].tolist()),
+        "tokens": tuple(record["tokens"].tolist()),
     }
     return Exemplar(**(record | lists))
 

@@ -1,0 +1,58 @@
+"""One feature from its first step, or from where it stopped, to its last."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+
+from graphs.checkpointer import DuckDBSaver
+from graphs.context import ExplainContext
+from graphs.explain import ExplainGraph
+from graphs.feature_workers import OnStep
+from graphs.projection import thread_of
+from graphs.runs import Run
+from graphs.state import initial_state
+from tools.errors import SaesageError
+
+STEPS_PER_ROUND = 5
+"""Nodes from design_experiments to the next decision, for LangGraph's own limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explainer:
+    """The compiled graph with what its nodes need, ready for any feature; safe under threads."""
+
+    run: Run
+    graph: ExplainGraph
+    context: ExplainContext
+    saver: DuckDBSaver
+    unmeasured: Mapping[int, SaesageError]
+    """Features without exemplars, and why."""
+
+    def explain(self, feature: int, on_step: OnStep) -> None:
+        """Run or resume the feature's thread to its end.
+
+        Raises:
+            SaesageError: the feature cannot be explained; steps before that one are stored.
+        """
+        if feature in self.unmeasured:
+            raise self.unmeasured[feature]
+        limits, thread_id = self.context.limits, thread_of(self.run.name, feature)
+        config: RunnableConfig = {
+            "configurable": {"thread_id": thread_id},
+            "recursion_limit": STEPS_PER_ROUND * (limits.rounds + limits.reviews) + 10,
+        }
+        state = None if self.saver.begun([thread_id]) else initial_state(self.run.name, feature)
+        # "async": a step need not wait until the one before it is stored. They are stored in
+        # order, and all of them before the stream ends, however it ends.
+        stream = self.graph.stream(
+            state, config, context=self.context, stream_mode="tasks", durability="async"
+        )
+        with closing(cast("Generator[dict[str, Any]]", stream)) as tasks:
+            for task in tasks:
+                if "input" in task:
+                    on_step(feature, task["name"])
