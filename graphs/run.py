@@ -29,7 +29,6 @@ from tools.harvest.collection import collect_exemplars
 from tools.harvest.features import parse_features
 from tools.harvest.recent import RecentExemplars
 from tools.harvest.store import ExemplarStore
-from tools.shared_subject import SharedSubject
 from tools.subject import SaeSource, SubjectSpec, load_subject
 
 
@@ -102,7 +101,7 @@ def _prepare(database: Database, run: Run, services: Services, reporter: Reporte
     saver = DuckDBSaver(database, serde=serde, projection=DomainProjection())
     source = ExemplarStore(database).source(harvest)
     context = ExplainContext(
-        subject=SharedSubject(subject),
+        subject=subject,
         source=RecentExemplars(source, features=_in_flight(run, services)),
         policies=policies,
         limits=Limits(

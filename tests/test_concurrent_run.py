@@ -7,7 +7,6 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,6 @@ from tools.exemplars import Split
 from tools.harvest.harvest import Harvest, harvest
 from tools.harvest.recent import RecentExemplars
 from tools.harvest.sampling import sample_corpus
-from tools.shared_subject import SharedSubject
 
 N = 8
 CONFIG = {
@@ -63,28 +61,13 @@ class Waiting(ScriptedPolicy):
         return [own.model_copy(update={"statement": f"F{dossier.feature}"}), *others]
 
 
-class Jealous(FakeSubject):
-    """Fails where two threads measure at a time."""
-
-    measuring = False
-
-    def activations(self, texts: Sequence[str], features: Sequence[int]) -> Any:
-        assert not self.measuring
-        self.measuring = True
-        time.sleep(0.001)
-        try:
-            return super().activations(texts, features)
-        finally:
-            self.measuring = False
-
-
 def strong_on(word: str, factor: float) -> Planted:
     return Planted(word, lambda tokens: [factor * (t.strip() == word) for t in tokens])
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[FakeSubject, Harvest]:
-    subject = Jealous(features=tuple(strong_on("return", 1.0 + n) for n in range(N)))
+    subject = FakeSubject(features=tuple(strong_on("return", 1.0 + n) for n in range(N)))
     corpus = tmp_path_factory.mktemp("corpus") / "corpus.txt"
     corpus.write_text("\n\n\n".join(fake_corpus(n_documents=40)))
     sample = sample_corpus(subject, CorpusSpec(str(corpus), max_tokens=8_000), 0)
@@ -99,7 +82,7 @@ def explainer_of(
     serde = strict_serializer(RECORD_TYPES)
     saver = DuckDBSaver(database, serde=serde, projection=DomainProjection())
     context = ExplainContext(
-        subject=SharedSubject(measured[0]),
+        subject=measured[0],
         source=RecentExemplars(measured[1], features=N),
         policies=Policies(**dict.fromkeys(ROLES, policy)),
         limits=Limits(rounds=14, experiments=200, minutes=None),

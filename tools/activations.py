@@ -74,7 +74,10 @@ class Tokenization(Protocol):
 
 
 class Subject(Tokenization, Protocol):
-    """A language model with an SAE, as an instrument: texts go in, activations come out."""
+    """A language model with an SAE, as an instrument: texts go in, activations come out.
+
+    Safe to share between threads.
+    """
 
     def activations(self, texts: Sequence[str], features: Sequence[int]) -> list[TextActivations]:
         """Run `texts` through model and SAE as one batch.

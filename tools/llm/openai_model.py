@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import openai
 
@@ -14,28 +14,21 @@ from tools.errors import (
     CallFailed,
     LanguageModelError,
     MalformedReply,
-    UnusableReply,
 )
-from tools.llm.chat import Chat, Message, http_client
+from tools.llm.asking import Asking
+from tools.llm.chat import Chat, Request, http_client
 from tools.llm.language_model import Question
 from tools.llm.ledger import Ledger
 from tools.llm.loop_thread import LoopThread
-from tools.llm.replies import CUT_OFF, Reply
+from tools.llm.replies import Reply
 from tools.llm.reply_cache import ReplyCache
 from tools.llm.sending import Sender
 from tools.llm.settings import LlmBudget, LlmSettings
 from tools.llm.spending import Spending
-from tools.llm.structured import parsed
 
 R = TypeVar("R")
 
-ASKED_AT_MOST = 3
-"""How often a question is put before its replies count as malformed."""
-
-LONGEST_ECHO = 4000
-"""Characters of an unusable reply that the model is shown again."""
-
-_OUTCOMES = (MalformedReply, CallFailed, BudgetSpent)
+_OUTCOMES = (CallFailed, BudgetSpent)
 
 
 class OpenAIModel:
@@ -81,7 +74,14 @@ class OpenAIModel:
             DatabaseError: a reply could not be stored.
             KeyboardInterrupt: `close` was called, before or meanwhile.
         """
-        return self._thread.run(self._answers(questions))
+        askings = [Asking(each, self._chats.get(each.role, self._default)) for each in questions]
+        while waiting := [asking for asking in askings if not asking.outcomes]:
+            requests = [asking.next_request() for asking in waiting]
+            replies = self._thread.run(self._replies_to(waiting, requests))
+            for asking, reply in zip(waiting, replies, strict=True):
+                asking.take(reply)
+        self._forget_malformed(askings)
+        return [asking.outcomes[0] for asking in askings]
 
     def close(self) -> None:
         """End what is under way; each `ask` that waits raises KeyboardInterrupt. Idempotent."""
@@ -93,47 +93,30 @@ class OpenAIModel:
         finally:
             await self._http.aclose()
 
-    async def _answers(self, questions: Sequence[Question[R]]) -> list[R | LanguageModelError]:
+    async def _replies_to(
+        self, askings: Sequence[Asking[R]], requests: Sequence[Request]
+    ) -> list[Reply | LanguageModelError]:
         outcomes = await asyncio.gather(
-            *(self._outcome(question) for question in questions), return_exceptions=True
+            *(
+                self._replies.reply(asking.question, asking.chat, request)
+                for asking, request in zip(askings, requests, strict=True)
+            ),
+            return_exceptions=True,
         )
-        answers: list[R | LanguageModelError] = []
+        replies: list[Reply | LanguageModelError] = []
         for outcome in outcomes:
             # Only now, so that the others' replies are stored.
             if isinstance(outcome, BaseException) and not isinstance(outcome, _OUTCOMES):
                 raise outcome
-            answers.append(outcome)
-        return answers
+            replies.append(outcome)
+        return replies
 
-    async def _outcome(self, question: Question[R]) -> R:
-        """The answer to one question, asked again with what was wrong while replies are unusable.
-
-        Raises:
-            MalformedReply: no reply was usable.
-            CallFailed: the server gave none.
-            BudgetSpent: a budget is used up.
-        """
-        chat = self._chats.get(question.role, self._default)
-        messages = _opening(question)
-        asked: list[str] = []
-        while True:
-            request = chat.request(messages, question.reply)
-            asked.append(request.hash)
-            last = len(asked) == ASKED_AT_MOST
-            reply = await self._replies.reply(question, chat, request)
-            try:
-                record = parsed(reply, question.reply)
-                # In another thread: others' replies must not wait for what it computes.
-                return await asyncio.to_thread(question.read, record, last)
-            except UnusableReply as error:
-                complaint = str(error).rstrip(".")
-            if last:
-                await self._ledger.supersede(asked)
-                raise MalformedReply(
-                    f"{chat.server.model} gave {question.role} no usable reply, asked "
-                    f"{ASKED_AT_MOST} times; at last: {complaint}.{_advice(reply)}"
-                )
-            messages = [*messages, *_correction(reply, complaint)]
+    def _forget_malformed(self, askings: Sequence[Asking[R]]) -> None:
+        """Let unusable replies answer nothing any more, or a resumed run would get them again."""
+        for asking in askings:
+            if isinstance(asking.outcomes[0], MalformedReply):
+                hashes = [request.hash for request in asking.requests]
+                self._thread.run(self._ledger.supersede(hashes))
 
 
 def _chats(
@@ -149,27 +132,3 @@ def _chats(
             built[key] = Chat(own, http)
         chats[role] = built[key]
     return chats
-
-
-def _opening(question: Question[Any]) -> list[Message]:
-    return [
-        {"role": "system", "content": question.prompt.system},
-        {"role": "user", "content": question.prompt.user},
-    ]
-
-
-def _correction(reply: Reply, complaint: str) -> list[Message]:
-    said = reply.text if len(reply.text) <= LONGEST_ECHO else f"{reply.text[:LONGEST_ECHO]}…"
-    wrong = (
-        f"That reply cannot be used: {complaint}. Answer again, in full: one JSON object of the "
-        "required schema and nothing else."
-    )
-    return [
-        # Some servers refuse messages without content.
-        {"role": "assistant", "content": said.strip() or "(no text)"},
-        {"role": "user", "content": wrong},
-    ]
-
-
-def _advice(reply: Reply) -> str:
-    return " Raise llm.max_output_tokens." if reply.finish_reason == CUT_OFF else ""

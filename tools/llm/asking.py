@@ -1,0 +1,82 @@
+"""One question on its way: asked again with what was wrong while replies are unusable."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from tools.errors import LanguageModelError, MalformedReply, UnusableReply
+from tools.llm.chat import Chat, Message, Request
+from tools.llm.language_model import Question
+from tools.llm.replies import CUT_OFF, Reply
+from tools.llm.structured import parsed
+
+R = TypeVar("R")
+
+ASKED_AT_MOST = 3
+"""How often a question is put before its replies count as malformed."""
+
+LONGEST_ECHO = 4000
+"""Characters of an unusable reply that the model is shown again."""
+
+
+class Asking(Generic[R]):
+    """Belongs to the thread that asks: reading replies must not keep others' from coming in."""
+
+    def __init__(self, question: Question[R], chat: Chat) -> None:
+        self.question = question
+        self.chat = chat
+        self.outcomes: list[R | LanguageModelError] = []
+        """What came of it; empty while it is to be asked."""
+        self.requests: list[Request] = []
+        """Every turn so far."""
+        self._messages = _opening(question)
+
+    def next_request(self) -> Request:
+        """What to send now."""
+        self.requests.append(self.chat.request(self._messages, self.question.reply))
+        return self.requests[-1]
+
+    def take(self, reply: Reply | LanguageModelError) -> None:
+        """Read what came: an answer, or what to ask again."""
+        if isinstance(reply, LanguageModelError):
+            self.outcomes.append(reply)
+            return
+        last = len(self.requests) == ASKED_AT_MOST
+        try:
+            record = parsed(reply, self.question.reply)
+            self.outcomes.append(self.question.read(record, last))
+        except UnusableReply as error:
+            complaint = str(error).rstrip(".")
+            if last:
+                self.outcomes.append(self._malformed(reply, complaint))
+            self._messages = [*self._messages, *_correction(reply, complaint)]
+
+    def _malformed(self, reply: Reply, complaint: str) -> MalformedReply:
+        return MalformedReply(
+            f"{self.chat.server.model} gave {self.question.role} no usable reply, asked "
+            f"{ASKED_AT_MOST} times; at last: {complaint}.{_advice(reply)}"
+        )
+
+
+def _opening(question: Question[Any]) -> list[Message]:
+    return [
+        {"role": "system", "content": question.prompt.system},
+        {"role": "user", "content": question.prompt.user},
+    ]
+
+
+def _correction(reply: Reply, complaint: str) -> list[Message]:
+    said = reply.text if len(reply.text) <= LONGEST_ECHO else f"{reply.text[:LONGEST_ECHO]}…"
+    wrong = (
+        f"That reply cannot be used: {complaint}. Answer again, in full: one JSON object of the "
+        "required schema and nothing else."
+    )
+    return [
+        # Some servers refuse messages without content.
+        {"role": "assistant", "content": said.strip() or "(no text)"},
+        {"role": "user", "content": wrong},
+    ]
+
+
+def _advice(reply: Reply) -> str:
+    return " Raise llm.max_output_tokens." if reply.finish_reason == CUT_OFF else ""
