@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from graphs.policies.protocols import Case, Dossier
 from graphs.records import (
@@ -17,6 +17,7 @@ from graphs.records import (
     Review,
     Trial,
 )
+from tools.errors import BudgetSpent
 
 PROPOSALS = (
     Proposal(statement="fires on the word return"),
@@ -176,3 +177,15 @@ class NeedsArguments(ScriptedPolicy):
 
     def __init__(self, something: int) -> None:
         self.something = something
+
+
+class Spent(ScriptedPolicy):
+    """Has no language-model call left for one of its methods."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+
+    def __getattribute__(self, name: str) -> Any:
+        if name != "method" and name == self.method:
+            raise BudgetSpent("budget llm_calls=3 of feature 0 is used up")
+        return super().__getattribute__(name)

@@ -21,7 +21,7 @@ from graphs.nodes.run_experiments import run_experiments
 from graphs.policies.protocols import Thresholds
 from graphs.policies.registry import load_policies
 from graphs.policies.symbolic import SymbolicPolicy
-from graphs.records import RECORD_TYPES, Design, Hypothesis, Refinement, Review, Trial
+from graphs.records import RECORD_TYPES, Design, Hypothesis, Refinement, Review, Setback, Trial
 from graphs.state import ExplainState, initial_state
 from tests import policies
 from tests.fakes import FakeSubject, Planted, fake_corpus
@@ -378,3 +378,46 @@ def test_symbolic_experiments_borrow_from_the_test_split_alone(make_context: Mak
     ):
         predicted = {t.predicted for d in designed if d.hypothesis == "H1" for t in d.trials}
         assert predicted == {"active", "inactive"}
+
+
+@pytest.mark.parametrize(
+    ("method", "known"),
+    [
+        ("generate_hypotheses", 0),
+        ("design_experiments", 4),
+        ("refine_hypotheses", 4),
+        ("review", 4),
+        ("conclude", 4),
+    ],
+)
+def test_a_spent_budget_ends_with_the_best_so_far(
+    make_context: MakeContext, method: str, known: int
+) -> None:
+    state = explain(make_context(policies.Spent(method)))
+    assert state["status"] == "budget"
+    assert "llm_calls=3" in state["stopped"]
+    assert len(state["hypotheses"]) == known
+    explanation = state["explanation"]
+    if method == "generate_hypotheses":
+        assert explanation is None
+    elif method == "design_experiments":
+        assert explanation is not None
+        assert {h.status for h in state["hypotheses"]} == {"undecided"}
+        assert explanation.claims == ()
+    else:
+        # Worded from the measurements: the budget may cost words, not evidence.
+        assert explanation is not None
+        assert "return" in explanation.description
+        assert explanation.claims[0].observations == by_id(state)["H1"].supporting
+
+
+def test_why_a_policy_gives_up_is_kept_with_the_hypothesis(make_context: MakeContext) -> None:
+    class HalfHearted(ScriptedPolicy):
+        def design_experiments(self, dossier: Any, case: Any, room: int) -> Any:
+            designs = super().design_experiments(dossier, case, room)
+            setback = Setback(hypothesis="H2", reason="no usable reply came")
+            return [*(d for d in designs if d.hypothesis != "H2"), setback]
+
+    found = by_id(explain(make_context(HalfHearted())))
+    assert (found["H2"].status, found["H2"].reason) == ("undecided", "no usable reply came")
+    assert found["H1"].status == "confirmed"
