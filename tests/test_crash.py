@@ -3,113 +3,47 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
-import yaml
 
-from graphs.checkpointer import DuckDBSaver, strict_serializer
 from graphs.commands import EXIT_INTERRUPTED
-from graphs.findings import Findings, export_lines
-from graphs.projection import thread_of
-from graphs.records import RECORD_TYPES
-from graphs.runs import RunStore
-from graphs.storage import open_database
-from tests.subjects import make_model_dir, make_sae_dir
-from tools.corpus import python_stdlib_documents
+from tests.crashes import (
+    FEATURES,
+    KILLED,
+    CrashServer,
+    Whole,
+    agree_with_checkpoints,
+    exported,
+    make_run,
+)
 
-ROOT = Path(__file__).parent.parent
 KILLS = 21
-KILLED = -signal.SIGKILL
-FEATURES = [4, 13, 20, 31]
-
-
-class CrashServer:
-    """A warm process that runs commands in forks of itself and kills them on time."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            cwd=ROOT,
-        )
-        assert self._answer() == "ready"
-
-    def run(self, *arguments: str, name: str = "SIGKILL", after: float = 0) -> int:
-        assert self._process.stdin is not None
-        self._process.stdin.write("\t".join([*arguments, name, str(after)]) + "\n")
-        self._process.stdin.flush()
-        return int(self._answer())
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def _answer(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[CrashServer]:
-    server = CrashServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("crash")
-    make_model_dir(folder / "model")
-    make_sae_dir(folder / "sae")
-    texts = [document.text[:600] for document in python_stdlib_documents()[:80]]
-    (folder / "corpus.txt").write_text("\n\n\n".join(t.replace("\n\n\n", "\n") for t in texts))
-    path = folder / "run.yaml"
-    path.write_text(
-        yaml.safe_dump(
-            {
-                "subject": {"model": "model", "sae": {"path": "sae"}},
-                "corpus": {"source": "corpus.txt", "max_tokens": 6000},
-                "features": FEATURES,
-                "budget": {"rounds": 2, "experiments": 24},
-            }
-        )
-    )
-    return path
-
-
-class Whole(NamedTuple):
-    """A run that nothing interrupted."""
-
-    seconds: float
-    features: list[dict[str, Any]]
+    return make_run(tmp_path_factory.mktemp("crash"))
 
 
 @pytest.fixture(scope="module")
-def whole(server: CrashServer, config: Path) -> Whole:
+def whole(crash_server: CrashServer, config: Path) -> Whole:
     # The first start reads from a cold disk: its time would put half of the kills past the end.
-    server.run("explain", str(config), "--db", str(config.parent / "first.duckdb"))
+    crash_server.run("explain", str(config), "--db", str(config.parent / "first.duckdb"))
     database = config.parent / "whole.duckdb"
     began = time.monotonic()
-    assert server.run("explain", str(config), "--db", str(database)) in (0, 1)
+    assert crash_server.run("explain", str(config), "--db", str(database)) in (0, 1)
     found = Whole(time.monotonic() - began, exported(database))
     assert [feature["feature"] for feature in found.features] == FEATURES
     assert all(feature["experiments"] for feature in found.features)
     return found
 
 
-def test_kill_and_resume(server: CrashServer, config: Path, tmp_path: Path, whole: Whole) -> None:
+def test_kill_and_resume(
+    crash_server: CrashServer, config: Path, tmp_path: Path, whole: Whole
+) -> None:
     moments = random.Random(0)
     kills = 0
     for trial in itertools.count():
@@ -117,7 +51,7 @@ def test_kill_and_resume(server: CrashServer, config: Path, tmp_path: Path, whol
             break
         database = tmp_path / f"killed-{trial}.duckdb"
         command = ["explain", str(config), "--db", str(database)]
-        while server.run(*command, after=moments.uniform(0.01, whole.seconds)) == KILLED:
+        while crash_server.run(*command, after=moments.uniform(0.01, whole.seconds)) == KILLED:
             kills += 1
             if database.exists() and agree_with_checkpoints(database):
                 command = ["resume", str(database)]
@@ -127,56 +61,16 @@ def test_kill_and_resume(server: CrashServer, config: Path, tmp_path: Path, whol
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_interrupted_politely(
-    server: CrashServer, config: Path, tmp_path: Path, whole: Whole, name: str
+    crash_server: CrashServer, config: Path, tmp_path: Path, whole: Whole, name: str
 ) -> None:
     # Runs take a different time each: one may be over by then.
     for part in (2, 4, 8, 16):
         database = tmp_path / f"stopped-{part}.duckdb"
         command = ["explain", str(config), "--db", str(database)]
-        code = server.run(*command, name=name, after=whole.seconds / part)
+        code = crash_server.run(*command, name=name, after=whole.seconds / part)
         if code == EXIT_INTERRUPTED:
             break
     assert code == EXIT_INTERRUPTED
     assert agree_with_checkpoints(database)
-    assert server.run("resume", str(database)) in (0, 1)
+    assert crash_server.run("resume", str(database)) in (0, 1)
     assert exported(database) == whole.features
-
-
-def exported(path: Path) -> list[dict[str, Any]]:
-    with open_database(str(path), create=False) as database:
-        run = RunStore(database).latest()
-        records = [json.loads(line) for line in export_lines(Findings(database), run)]
-    return [{**record, "seconds": None} for record in records]
-
-
-def agree_with_checkpoints(path: Path) -> bool:
-    """Assert that rows and checkpoints agree; whether there is a run at all yet."""
-    with open_database(str(path), create=False) as database:
-        saver = DuckDBSaver(database, serde=strict_serializer(RECORD_TYPES))
-        runs = RunStore(database).all()
-        for run in runs:
-            for feature in RunStore(database).planned(run):
-                config: Any = {"configurable": {"thread_id": thread_of(run.name, feature)}}
-                # Not get_state: that adds what the interrupted step had written but not stored.
-                found = saver.get_tuple(config)
-                state = found.checkpoint["channel_values"] if found else {}
-                for table in ("experiments", "observations"):
-                    # The log, not the view, which shows each record once whatever happens.
-                    twice = f"SELECT id FROM {table}_log GROUP BY thread_id, id HAVING count(*) > 1"
-                    assert database.rows(twice) == []
-                for table in ("hypotheses", "experiments", "observations"):
-                    rows = database.rows(
-                        f"SELECT id FROM {table} WHERE run = ? AND feature = ?",
-                        [run.name, feature],
-                    )
-                    assert sorted(id for (id,) in rows) == sorted(
-                        record.id for record in state.get(table, [])
-                    )
-                check_statuses(Findings(database).hypotheses(run, feature), state)
-        return bool(runs)
-
-
-def check_statuses(rows: list[dict[str, Any]], state: dict[str, Any]) -> None:
-    assert {row["id"]: row["status"] for row in rows} == {
-        hypothesis.id: hypothesis.status for hypothesis in state.get("hypotheses", [])
-    }

@@ -11,21 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from graphs.storage import open_database
-from tests.llm_server import LoopbackServer
-from tests.llm_server.scientist import scientist
-from tests.subjects import make_model_dir, make_sae_dir
-from tests.test_crash import (
+from tests.crashes import (
     FEATURES,
     KILLED,
     CrashServer,
     Whole,
     agree_with_checkpoints,
     exported,
+    make_run,
 )
-from tools.corpus import python_stdlib_documents
+from tests.llm_server import LoopbackServer
+from tests.llm_server.scientist import scientist
 
 
 @pytest.fixture(scope="module")
@@ -35,41 +33,21 @@ def llm() -> Iterator[LoopbackServer]:
 
 
 @pytest.fixture(scope="module")
-def processes() -> Iterator[CrashServer]:
-    server = CrashServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory, llm: LoopbackServer) -> Path:
-    folder = tmp_path_factory.mktemp("llm-crash")
-    make_model_dir(folder / "model")
-    make_sae_dir(folder / "sae")
-    texts = [document.text[:600] for document in python_stdlib_documents()[:80]]
-    (folder / "corpus.txt").write_text("\n\n\n".join(t.replace("\n\n\n", "\n") for t in texts))
-    path = folder / "run.yaml"
-    path.write_text(
-        yaml.safe_dump(
-            {
-                "subject": {"model": "model", "sae": {"path": "sae"}},
-                "corpus": {"source": "corpus.txt", "max_tokens": 6000},
-                "features": FEATURES,
-                "policies": {"default": "language_model"},
-                "llm": {"model": "scientist", "base_url": llm.base_url},
-                "budget": {"rounds": 2},
-            }
-        )
+    return make_run(
+        tmp_path_factory.mktemp("llm-crash"),
+        policies={"default": "language_model"},
+        llm={"model": "scientist", "base_url": llm.base_url},
+        budget={"rounds": 2},
     )
-    return path
 
 
 @pytest.fixture(scope="module")
-def whole(processes: CrashServer, config: Path) -> Whole:
-    processes.run("explain", str(config), "--db", str(config.parent / "first.duckdb"))
+def whole(crash_server: CrashServer, config: Path) -> Whole:
+    crash_server.run("explain", str(config), "--db", str(config.parent / "first.duckdb"))
     database = config.parent / "whole.duckdb"
     began = time.monotonic()
-    assert processes.run("explain", str(config), "--db", str(database)) in (0, 1)
+    assert crash_server.run("explain", str(config), "--db", str(database)) in (0, 1)
     found = Whole(time.monotonic() - began, exported(database))
     assert [feature["feature"] for feature in found.features] == FEATURES
     assert all(feature["counts"]["llm_calls"] >= 5 for feature in found.features)
@@ -78,7 +56,7 @@ def whole(processes: CrashServer, config: Path) -> Whole:
 
 @pytest.mark.parametrize("kills", [4, pytest.param(21, marks=pytest.mark.slow)])
 def test_no_stored_reply_is_paid_again(
-    processes: CrashServer,
+    crash_server: CrashServer,
     config: Path,
     tmp_path: Path,
     whole: Whole,
@@ -95,7 +73,7 @@ def test_no_stored_reply_is_paid_again(
         while True:
             stored, seen = paid(database), len(llm.requests)
             # Late enough for a call or two: what comes before needs no server.
-            code = processes.run(*command, after=moments.uniform(0.3, 1.0) * whole.seconds)
+            code = crash_server.run(*command, after=moments.uniform(0.3, 1.0) * whole.seconds)
             again = [messages_of(request.body) for request in llm.requests[seen:]]
             assert stored.isdisjoint(again)
             resumed_with_replies += bool(stored)

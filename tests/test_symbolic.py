@@ -39,6 +39,7 @@ def case_of(*hypotheses: Hypothesis, **changes: Any) -> Case:
         experiments=(),
         observations=(),
         open=tuple(h.id for h in hypotheses),
+        final=False,
     )
     return replace(empty, **changes)
 
