@@ -197,8 +197,11 @@ def _go_on(database: Database, chosen: list[Run]) -> None:
     except KeyboardInterrupt:
         typer.echo(f"interrupted; go on with: saesage resume {database.path}", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    console = Console(highlight=False)
     for run in chosen:
-        print_features(Console(highlight=False), database, run)
+        if len(chosen) > 1:
+            console.print(f"run {run.name}", style="bold")
+        print_features(console, database, run)
     typer.echo(f"evidence: saesage show {database.path} FEATURE", err=True)
     if failures:
         raise failures[0]
@@ -219,6 +222,7 @@ def _finish(database: Database, chosen: list[Run]) -> list[SaesageError]:
         reporter.stage("starting")
         unfinished = [run for run in chosen if not RunStore(database).is_finished(run)]
         if not unfinished:
+            reporter.stage("every feature is finished; explain --new would start another run")
             return []
         from graphs.run import finish_run
 

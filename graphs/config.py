@@ -33,6 +33,9 @@ ROLES = (
 )
 """The deciding nodes, each with a policy of its own."""
 
+LLM_ROLES = ("explainer", "designer", "analyzer", "reviewer")
+"""Who a language model is asked as, each with settings of its own: SAGE's four agents."""
+
 
 TRANSPORT_KEYS = {
     "base_url",
@@ -171,7 +174,7 @@ class RunConfig(Section):
         llm_roles = self.llm.roles if self.llm else ()
         for section, roles, known in (
             ("policies", self.policies, (*ROLES, "default")),
-            ("llm.roles", llm_roles, ROLES),
+            ("llm.roles", llm_roles, LLM_ROLES),
         ):
             for role in roles:
                 if role not in known:

@@ -146,6 +146,8 @@ class Setback(Record):
 
     hypothesis: str
     reason: str
+    spent: bool = False
+    """Whether it is a budget of language-model calls: then the investigation ends with it."""
 
 
 class Refinement(Record):

@@ -22,7 +22,8 @@ def after_generating(state: ExplainState) -> Literal["design_experiments", "conc
 
 def after_designing(state: ExplainState) -> Literal["run_experiments", "conclude"]:
     """Conclude from what was measured before where a budget allowed no further design."""
-    return "conclude" if state["stopped"] else "run_experiments"
+    fresh = len(state["experiments"]) > len(state["observations"])
+    return "conclude" if state["stopped"] and not fresh else "run_experiments"
 
 
 def after_refining(

@@ -24,7 +24,7 @@ from tools.activations import Subject
 from tools.corpus import STDLIB_SOURCE, CorpusSpec, DatasetSource
 from tools.corpus_files import corpus_files
 from tools.database import Database
-from tools.errors import SaesageError, SubjectChanged, SubjectError
+from tools.errors import MalformedReply, SaesageError, SubjectChanged, SubjectError
 from tools.harvest.collection import collect_exemplars
 from tools.harvest.features import parse_features
 from tools.harvest.recent import RecentExemplars
@@ -51,7 +51,7 @@ def finish_run(database: Database, run: Run, reporter: Reporter) -> None:
         except SaesageError:
             runs.discard_unplanned(run)
             raise
-        tally = _Tally(runs, run, reporter)
+        tally = _Tally(runs, run, reporter, services)
         workers = FeatureWorkers(
             explainer.explain,
             in_flight=_in_flight(run, services),
@@ -71,8 +71,8 @@ def _in_flight(run: Run, services: Services) -> int:
 class _Tally:
     """Counts the features that a run is done with, and records failures."""
 
-    def __init__(self, runs: RunStore, run: Run, reporter: Reporter) -> None:
-        self._runs, self._run, self._reporter = runs, run, reporter
+    def __init__(self, runs: RunStore, run: Run, reporter: Reporter, services: Services) -> None:
+        self._runs, self._run, self._reporter, self._services = runs, run, reporter, services
         self._planned = runs.planned(run)
         self._open = set(runs.unfinished(run))
         self._lock = threading.Lock()
@@ -82,6 +82,9 @@ class _Tally:
         """Take note of what came of a feature."""
         if failure is not None:
             self._runs.record_failure(self._run, feature, failure)
+        if isinstance(failure, MalformedReply):
+            # Not before the failure is stored, or a kill in between would pay for replies twice.
+            self._services.forget_malformed(feature)
         with self._lock:
             self._open.discard(feature)
             self._report()

@@ -51,6 +51,11 @@ class Services:
         """Whether anyone has asked for the language model: whose policy waits for a server."""
         return self._model is not None
 
+    def forget_malformed(self, feature: int) -> None:
+        """Let what the language model could not answer for the feature be asked afresh."""
+        if self._model is not None:
+            self._model.forget_malformed(feature)
+
     def close(self) -> None:
         """Stop asking: questions that are still out end with KeyboardInterrupt. Idempotent."""
         if self._model is not None:

@@ -57,15 +57,15 @@ def test_defaults_are_those_documented(tmp_path: Path) -> None:
         ({"llm": {"model": "m", "timeout": 3}}, "did you mean 'timeout_s'?"),
         ({"llm": {"model": ""}}, "llm.model"),
         ({"llm": {"model": "m", "concurrency": 0}}, "llm.concurrency"),
-        ({"llm": {"model": "m", "roles": {"conclud": {}}}}, "did you mean 'conclude'?"),
-        ({"llm": {"model": "m", "roles": {"conclude": {"modl": "x"}}}}, "did you mean 'model'?"),
+        ({"llm": {"model": "m", "roles": {"analyser": {}}}}, "did you mean 'analyzer'?"),
+        ({"llm": {"model": "m", "roles": {"reviewer": {"modl": "x"}}}}, "did you mean 'model'?"),
         ({"llm": {"model": "m", "prices": {"n": PRICE}}}, "no price for m; add it"),
         (
             {
                 "llm": {
                     "model": "m",
                     "prices": {"m": PRICE},
-                    "roles": {"conclude": {"model": "strong"}},
+                    "roles": {"reviewer": {"model": "strong"}},
                 }
             },
             "no price for strong",
@@ -134,8 +134,8 @@ def test_how_a_model_is_reached_does_not_make_another_run() -> None:
     config = parse_config({**GOOD, "llm": llm})
     moved = parse_config({**GOOD, "llm": {**llm, "base_url": "http://host/v1", "concurrency": 64}})
     other = parse_config({**GOOD, "llm": {**llm, "model": "n"}})
-    role = {"roles": {"conclude": {"model": "n"}}}
-    far = {"roles": {"conclude": {"model": "n", "base_url": "http://far/v1"}}}
+    role = {"roles": {"reviewer": {"model": "n"}}}
+    far = {"roles": {"reviewer": {"model": "n", "base_url": "http://far/v1"}}}
     near, away = (parse_config({**GOOD, "llm": {**llm, **roles}}) for roles in (role, far))
     assert near.config_hash == away.config_hash != config.config_hash
     assert config.config_hash == moved.config_hash
@@ -143,13 +143,13 @@ def test_how_a_model_is_reached_does_not_make_another_run() -> None:
 
 
 def test_a_role_has_its_own_model() -> None:
-    roles = {"generate_hypotheses": {"model": "strong", "extra_body": {"seed": 1}}}
+    roles = {"explainer": {"model": "strong", "extra_body": {"seed": 1}}}
     llm = parse_config({**GOOD, "llm": {"model": "cheap", "timeout_s": 5, "roles": roles}}).llm
     assert llm is not None
-    assert llm.for_role("generate_hypotheses").model == "strong"
-    assert llm.for_role("generate_hypotheses").timeout_s == 5
-    assert llm.for_role("generate_hypotheses").extra_body == {"seed": 1}
-    assert llm.for_role("conclude").model == "cheap"
+    assert llm.for_role("explainer").model == "strong"
+    assert llm.for_role("explainer").timeout_s == 5
+    assert llm.for_role("explainer").extra_body == {"seed": 1}
+    assert llm.for_role("reviewer").model == "cheap"
 
 
 def test_a_call_costs_what_the_table_says() -> None:

@@ -17,6 +17,7 @@ from tools.errors import (
     LanguageModelUnusable,
     MalformedReply,
     PolicyError,
+    RequestRefused,
     SaesageError,
 )
 
@@ -62,6 +63,19 @@ def test_what_may_pass_is_tried_again_at_the_end(kind: type[SaesageError], in_fl
     assert Counter(tries) == {0: PASSES, 1: 2, 2: 1, 3: 1, 4: 1, 5: 1}
     assert sorted(tries[:6]) == [*range(6)]
     assert [failure is None for feature, failure in workers.tried if feature == 1] == [False, True]
+
+
+@pytest.mark.parametrize("kind", [RequestRefused, PolicyError])
+def test_what_would_fail_again_is_not_tried_again(kind: type[SaesageError]) -> None:
+    tries: list[int] = []
+
+    def explain(feature: int, on_step: Any) -> None:
+        tries.append(feature)
+        raise kind("never")
+
+    workers = Workers(explain, in_flight=2)
+    workers.finish(range(3))
+    assert sorted(tries) == [0, 1, 2]
 
 
 class Server:

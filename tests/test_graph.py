@@ -21,7 +21,17 @@ from graphs.nodes.run_experiments import run_experiments
 from graphs.policies.protocols import Thresholds
 from graphs.policies.registry import load_policies
 from graphs.policies.symbolic import SymbolicPolicy
-from graphs.records import RECORD_TYPES, Design, Hypothesis, Refinement, Review, Setback, Trial
+from graphs.records import (
+    RECORD_TYPES,
+    Claim,
+    Conclusion,
+    Design,
+    Hypothesis,
+    Refinement,
+    Review,
+    Setback,
+    Trial,
+)
 from graphs.state import ExplainState, initial_state
 from tests import policies
 from tests.fakes import FakeSubject, Planted, fake_corpus
@@ -385,6 +395,7 @@ def test_symbolic_experiments_borrow_from_the_test_split_alone(make_context: Mak
     [
         ("generate_hypotheses", 0),
         ("design_experiments", 4),
+        ("analyze_evidence", 4),
         ("refine_hypotheses", 4),
         ("review", 4),
         ("conclude", 4),
@@ -409,6 +420,36 @@ def test_a_spent_budget_ends_with_the_best_so_far(
         assert explanation is not None
         assert "return" in explanation.description
         assert explanation.claims[0].observations == by_id(state)["H1"].supporting
+
+
+def test_what_a_budget_still_allowed_is_measured(make_context: MakeContext) -> None:
+    class CutShort(ScriptedPolicy):
+        def design_experiments(self, dossier: Any, case: Any, room: int) -> Any:
+            designs = super().design_experiments(dossier, case, room)
+            refused = Setback(hypothesis="H2", reason="budget usd=1 is used up", spent=True)
+            return [*(d for d in designs if d.hypothesis != "H2"), refused]
+
+    state = explain(make_context(CutShort()))
+    assert (state["status"], state["stopped"]) == ("budget", "budget usd=1 is used up")
+    assert len(state["observations"]) == len(state["experiments"]) > 0
+    assert by_id(state)["H1"].status == "confirmed"
+    assert by_id(state)["H2"].status == "undecided"
+    assert state["reviews"] == 0
+
+
+def test_a_refuted_rival_that_is_cited_costs_no_confidence(make_context: MakeContext) -> None:
+    class Thorough(ScriptedPolicy):
+        def conclude(self, dossier: Any, case: Any) -> Conclusion:
+            conclusion = super().conclude(dossier, case)
+            against = case.hypothesis("H2").contradicting
+            claim = Claim(text="Animals leave it cold.", shows="inactive", observations=against)
+            return conclusion.model_copy(update={"claims": (*conclusion.claims, claim)})
+
+    plain, thorough = (explain(make_context(p())) for p in (ScriptedPolicy, Thorough))
+    assert plain["explanation"] is not None
+    assert thorough["explanation"] is not None
+    assert len(thorough["explanation"].claims) == len(plain["explanation"].claims) + 1
+    assert thorough["explanation"].confidence == plain["explanation"].confidence
 
 
 def test_why_a_policy_gives_up_is_kept_with_the_hypothesis(make_context: MakeContext) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,9 +62,10 @@ def test_a_hypothesis_is_tested_on_texts_newer_than_itself() -> None:
         experiment(DOSSIER, "H1", 1, "you and me", "active", round=1),
         experiment(DOSSIER, "H1", 2, "we and you", "active", round=2),
     ]
+    older = [("you and me", "active"), ("you  and me\n", "inactive")]
     child = hypothesis("H2", parent="H1", round=1)
     case = case_of(hypothesis("H1"), child, results=results, round=2, open=("H2",))
-    items = [(text, "active") for text in ("you and me", "we and you", "I and we")]
+    items = [*older, ("we and you", "active"), ("I and we", "inactive")]
     policy, _ = answering(texts(*items, id="H2"))
     found = policy.design_experiments(DOSSIER, case, 50)
     assert list(trials(found)) == ["we and you", "I and we"]
@@ -119,16 +121,49 @@ def test_too_few_texts_are_asked_for_again_and_then_set_the_hypothesis_back() ->
     assert "no text for it that can be measured" in setback.reason
 
 
+def test_a_set_tests_both_sides_of_a_hypothesis() -> None:
+    case = case_of(hypothesis("H1"))
+    alike = texts(("you and me", "active"), ("we and you", "active"))
+    both = texts(("you and me", "active"), ("you or me", "inactive"))
+    policy, model = answering(alike, both)
+    found = trials(policy.design_experiments(DOSSIER, case, 50))
+    assert [predicted for _, predicted in found.values()] == ["active", "inactive"]
+    assert "The texts for H1 are all predicted to come out alike" in model.complaints[0]
+    policy, model = answering(alike)
+    assert len(trials(policy.design_experiments(DOSSIER, case, 50))) == 2
+    assert len(model.complaints) == 2
+    silent = case_of(hypothesis("H1", polarity="inactive"))
+    policy, model = answering(texts(("a cat", "inactive"), ("the cat", "inactive")))
+    assert len(trials(policy.design_experiments(DOSSIER, silent, 50))) == 2
+    assert not model.complaints
+
+
+def test_where_room_is_short_neither_side_is_cut() -> None:
+    made = [(f"you {n} and", "active") for n in range(6)] + [(f"or {n}", "inactive") for n in "78"]
+    policy, _ = answering(texts(*made))
+    found = trials(policy.design_experiments(DOSSIER, case_of(hypothesis("H1")), 4))
+    assert list(found) == ["you 0 and", "you 1 and", "or 7", "or 8"]
+
+
+def test_other_whitespace_is_another_text_only_if_it_changes_what_is_expected() -> None:
+    made = [("if x:\n    y", "active"), ("if x:\n  y", "active"), ("if  x:\n    y\n", "active")]
+    policy, _ = answering(texts(*made, ("if x:\n y", "inactive"), ("if x: y", "inactive")))
+    found = trials(policy.design_experiments(DOSSIER, case_of(hypothesis("H1")), 50))
+    assert list(found) == ["if x:\n    y", "if x:\n y"]
+
+
 @pytest.mark.parametrize(("room", "asked", "each"), [(50, 3, 8), (12, 3, 4), (4, 3, 1), (2, 2, 1)])
 def test_room_is_shared_evenly(room: int, asked: int, each: int) -> None:
     def brain(body: dict[str, Any]) -> str:
         id = next(f"H{n}" for n in (1, 2, 3) if f'"enum": ["H{n}"]' in json.dumps(body))
-        return json.dumps(texts(*((f"{id} and {n}", "active") for n in range(20)), id=id))
+        sides = ("active", "inactive")
+        return json.dumps(texts(*((f"{id} and {n}", sides[n % 2]) for n in range(20)), id=id))
 
     model = FakeLanguageModel(brain)
     case = case_of(*map(hypothesis, ("H1", "H2", "H3")))
     designs = LanguageModelPolicy(model).design_experiments(DOSSIER, case, room)
     assert model.batches == [asked]
-    sizes = [len(design.trials) for design in designs if isinstance(design, Design)]
-    assert sizes == [each] * asked
+    tests = [d.hypothesis for d in designs if isinstance(d, Design) for _ in d.trials]
+    assert list(Counter(tests).values()) == [each] * asked
+    assert not model.complaints
     assert f"Texts for each open hypothesis: {each}." in model.prompts[0]

@@ -7,11 +7,12 @@ import math
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from graphs.policies.language_model.flat_rules import executable
 from graphs.policies.language_model.replies import (
     ExplainerReply,
+    FlatBranch,
     FlatRule,
     analyzer_reply,
     designer_reply,
@@ -56,6 +57,17 @@ def test_a_flat_rule_says_what_it_is_meant_to_say(
     places = [f"{token}@{place}" for place, token in enumerate(text) if rule.predict(text)[place]]
     spelled = " ".join(place if "@" in held else place.split("@")[0] for place in places)
     assert spelled.split() == held.split()
+
+
+def test_null_is_no_condition_where_a_server_lets_it_through() -> None:
+    optional = [name for name in FlatBranch.model_fields if name not in ("tokens", "strength")]
+    branch = {"tokens": ["a"], "strength": 0.7}
+    nulls = FlatRule.model_validate(flat({**branch, **dict.fromkeys(optional)}))
+    assert nulls == FlatRule.model_validate(flat(branch))
+    tokenless = {"tokens": None, "token_class": "number", "strength": 0.7}
+    assert FlatBranch.model_validate(tokenless).tokens == []
+    with pytest.raises(ValidationError):
+        FlatBranch.model_validate({**branch, "within": "far"})
 
 
 @pytest.mark.parametrize(
@@ -205,6 +217,17 @@ def test_of_two_that_say_the_same_the_one_with_a_rule_is_kept(rules: tuple[Any, 
     policy, _ = answering(reply)
     found = policy.generate_hypotheses(DOSSIER)
     assert [p.rule is not None for p in found] == [True, False, False, False]
+
+
+def test_rivals_with_one_rule_are_one_and_with_two_rules_are_two() -> None:
+    either = flat({"tokens": [" and", " or"], "strength": 0.9})
+    policy, _ = answering(guesses(flat(AND), flat(AND), either, None, None))
+    found = policy.generate_hypotheses(DOSSIER)
+    assert [p.statement[-2:-1] for p in found] == ["0", "2", "3", "4", "s"]
+    reply = guesses(flat(AND), either, None)
+    reply["hypotheses"][1]["statement"] = reply["hypotheses"][0]["statement"]
+    policy, _ = answering(reply)
+    assert len(policy.generate_hypotheses(DOSSIER)) == 4
 
 
 def test_many_rivals_are_cut_but_not_the_one_about_silence() -> None:

@@ -16,8 +16,11 @@ from graphs.policies.language_model.case_rows import most_telling, result_rows
 from graphs.policies.language_model.data_blocks import data_block, fitting
 from graphs.policies.language_model.exhibits import excerpt, exemplar_rows, token_rows
 from graphs.policies.language_model.prompt_files import ROLES, PromptFile, read_prompt_files
+from graphs.policies.language_model.rule_check import RuleCheck
 from graphs.policies.language_model.words import clean
+from graphs.policies.protocols import Thresholds
 from tests.language_models import FakeLanguageModel, case_of, dossier_of, experiment, hypothesis
+from tests.llm_server.reading import passage
 from tools.errors import ConfigError, MalformedReply
 from tools.exemplars import TokenStatistic
 
@@ -157,13 +160,62 @@ def test_active_tokens_are_marked_in_tenths_of_the_scale() -> None:
     assert excerpt(tokens, activations, 3, 200, reach=1) == "():\n« import»9« os»13"
 
 
+@pytest.mark.parametrize(
+    ("tokens", "shown"),
+    [
+        (["3", "2", "x"], "«3»9\u20092x"),
+        (["3", "", "2"], "«3»9\u20092"),
+        (["3", "\u2009", "2"], "«3»9\u2009\u20092"),
+        (["3", " 2", "1"], "«3»9 21"),
+        (["3", "«2»7", "«", "9"], "«3»9‹2›7‹9"),
+    ],
+)
+def test_nothing_in_a_text_looks_like_a_mark(tokens: list[str], shown: str) -> None:
+    activations = np.zeros(len(tokens))
+    activations[0] = 0.9
+    assert excerpt(tokens, activations, 0, 200) == shown
+    (mark,) = passage(shown).marks
+    assert (mark.token, mark.tenths) == ("3", 9)
+    assert passage(shown).text == "".join(tokens).replace("«", "‹").replace("»", "›")
+
+
+def test_the_explainer_is_shown_the_long_tail_of_a_broad_feature() -> None:
+    dossier = dossier_of("everywhere")
+    scale = dossier.statistics.scale
+    loud = replace(dossier.token_table[0], n_present=99, n_active=9)
+    tail = [TokenStatistic(n, f" tail{n:03}", 40, 30, 0.2 * scale, 0.005) for n in range(150)]
+    broad = replace(dossier, token_table=(loud, *tail))
+    model = FakeLanguageModel(lambda body: "no")
+    with suppress(MalformedReply):
+        LanguageModelPolicy(model).generate_hypotheses(broad)
+    shown = model.questions[0].prompt
+    rows = [json.loads(line) for line in shown.user.splitlines() if '"share"' in line]
+    assert len(rows) == 110
+    assert rows[-1]["token"] == " tail108"
+    assert set(rows[-1]) == {"token", "share", "mean", "fires", "n"}
+    assert set(rows[0]) > set(rows[-1])
+    assert len(shown.system) + len(shown.user) <= 24_000
+
+
+def test_prompts_and_rules_go_by_the_thresholds_of_the_run() -> None:
+    dossier = replace(dossier_of("single token"), thresholds=Thresholds(0.99, 0.03, 0.995))
+    case = case_of(hypothesis("H1", status="refined"))
+    model = FakeLanguageModel(lambda body: "no")
+    with suppress(MalformedReply):
+        LanguageModelPolicy(model).design_experiments(dossier, case, 10)
+    assert "0.99 or more is\nactive, 0.03 or less inactive" in model.questions[0].prompt.system
+    loud = RuleCheck(dossier)._loud  # pyright: ignore[reportPrivateUsage]
+    usual = RuleCheck(dossier_of("single token"))._loud  # pyright: ignore[reportPrivateUsage]
+    assert 0 < loud.sum() < usual.sum()
+
+
 def test_the_token_table_says_how_often_and_how_strongly() -> None:
     dossier = dossier_of("single token")
     scale = dossier.statistics.scale
     table = (
         TokenStatistic(1, " and", 40, 10, 0.2 * scale, 0.9),
         TokenStatistic(2, " or", 8, 8, 0.5 * scale, 0.1),
-        TokenStatistic(3, " rare", 8, 8, 0.5 * scale, 0.001),
+        TokenStatistic(3, " rare", 8, 8, 0.5 * scale, 0.0004),
     )
     rows = token_rows(replace(dossier, token_table=table), 40, in_context=5)
     context = rows[0].pop("on")  # type: ignore[attr-defined]

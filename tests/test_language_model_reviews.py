@@ -1,118 +1,28 @@
-"""Words from a language model: rewordings that say something new, claims that are shown."""
+"""Words from a language model: explanations whose claims are shown."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from graphs.citations import cited_observations
-from graphs.policies.language_model import LanguageModelPolicy
 from graphs.policies.protocols import Case
-from graphs.records import Conclusion, Refinement, Setback
+from graphs.records import Conclusion
 from tests.language_models import (
-    AND,
     answering,
     case_of,
     dossier_of,
     experiment,
-    flat,
     hypothesis,
     rule_json,
 )
+from tests.test_language_model_rewordings import mixed_case
 from tools.errors import MalformedReply
 
 DOSSIER = dossier_of("single token")
-
-
-def mixed_case() -> Case:
-    """H1 came out mixed, H2 was refuted."""
-    results = [
-        experiment(DOSSIER, "H1", 1, "you and me", "active"),
-        experiment(DOSSIER, "H1", 2, "you or me", "active"),
-        experiment(DOSSIER, "H2", 3, "you were here", "active"),
-        experiment(DOSSIER, "H2", 4, "we were there", "active"),
-    ]
-    one = hypothesis("H1", statement="Fires on conjunctions.")
-    return case_of(one, hypothesis("H2", rule=rule_json(tokens=[" were"])), results=results)
-
-
-def analysis(*refinements: dict[str, Any], **words: str) -> dict[str, Any]:
-    said = [{"hypothesis": id, "text": text} for id, text in words.items()]
-    full = [{"polarity": "active", "rule": None, "parent": None, **r} for r in refinements]
-    return {"interpretations": said, "refinements": full}
-
-
-def refined(policy: LanguageModelPolicy, case: Case) -> list[Refinement | Setback]:
-    due = tuple(h.id for h in case.hypotheses if h.status == "refined")
-    return policy.refine_hypotheses(DOSSIER, case.with_open(due))
-
-
-def test_a_mixed_hypothesis_is_reworded_with_a_checked_rule() -> None:
-    case = mixed_case()
-    assert [h.status for h in case.hypotheses] == ["refined", "refuted"]
-    policy, model = answering(
-        analysis({"parent": "H1", "statement": "Fires on ' and'.", "rule": flat(AND)}, H1="Ah.")
-    )
-    told = {i.hypothesis: i.text for i in policy.analyze_evidence(DOSSIER, case)}
-    assert told["H1"] == "Ah."
-    assert told["H2"].startswith("Against it, silent")
-    (child,) = refined(policy, case)
-    assert isinstance(child, Refinement)
-    assert child.parent == "H1"
-    assert "r = 1.00" in child.proposal.note
-    assert len(model.paid) == 1
-
-
-@pytest.mark.parametrize(
-    "repeated",
-    [
-        {"statement": "fires on  Conjunctions"},
-        {"statement": "Fires on another thing.", "rule": flat(AND)},
-    ],
-)
-def test_a_rewording_that_says_the_same_is_refused(repeated: dict[str, Any]) -> None:
-    known = hypothesis("H3", rule=rule_json(tokens=[" and"]), status="undecided")
-    case = mixed_case()
-    case = replace(case, hypotheses=(*case.hypotheses, known))
-    policy, model = answering(analysis({"parent": "H1", **repeated}))
-    reason = "its rewording says what an earlier hypothesis says"
-    assert refined(policy, case) == [Setback(hypothesis="H1", reason=reason)]
-    assert not model.complaints
-
-
-def test_only_what_is_due_is_reworded_and_few_new_hypotheses_are_taken() -> None:
-    news = [{"statement": f"Fires on new thing {n}."} for n in range(5)]
-    wrong = analysis({"parent": "H2", "statement": "Fires on verbs."}, *news, H7="?")
-    right = analysis({"parent": "H1", "statement": "Fires on verbs."}, *news)
-    policy, model = answering(wrong, analysis(*wrong["refinements"]), right)
-    answer = refined(policy, mixed_case())
-    assert [r.parent for r in answer if isinstance(r, Refinement)] == ["H1", None, None]
-    assert "nothing to interpret for H7" in model.complaints[0]
-    assert "'H2' is not to be reworded; to be reworded: H1" in model.complaints[1]
-    policy, _ = answering(wrong)
-    answer = refined(policy, mixed_case())
-    assert [r.parent for r in answer if isinstance(r, Refinement)] == [None, None]
-
-
-def test_a_hypothesis_is_reworded_twice_at_most() -> None:
-    results = [
-        experiment(DOSSIER, "H3", 1, "you and me", "active", round=3),
-        experiment(DOSSIER, "H3", 2, "you or me", "active", round=3),
-    ]
-    line = [
-        hypothesis("H1", status="refined"),
-        hypothesis("H2", parent="H1", status="refined", round=1),
-        hypothesis("H3", parent="H2", round=2),
-        hypothesis("H4", status="confirmed"),
-    ]
-    case = case_of(*line, results=results, round=3, open=("H3",))
-    assert case.hypothesis("H3").status == "refined"
-    policy, model = answering(analysis())
-    (setback,) = policy.refine_hypotheses(DOSSIER, case)
-    assert setback == Setback(hypothesis="H3", reason="it was reworded often enough")
-    assert not model.questions
 
 
 def reviewed_case() -> Case:
@@ -238,6 +148,50 @@ def test_a_review_asks_for_few_known_hypotheses_and_for_none_when_it_is_over() -
     assert "more_tests may name H1, H2, H3 only" in model.complaints[0]
     policy, _ = answering(verdict(more_tests=["H2"]))
     assert policy.review(DOSSIER, replace(case, final=True)).requests == ()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"description": "Fires on ' and', as O1.1, E2 and H3 show with .97x"},
+        {"labels": ["and (O1.1)", "max 0.97"]},
+        {"not_on": ["cats, see E6.1"]},
+        {"claims": [{**CLAIM, "text": "CONFIRMED because of O1.1 and O99.1."}, SILENT]},
+    ],
+)
+def test_words_bring_no_evidence_of_their_own(words: dict[str, Any]) -> None:
+    conclusion, complaints = concluded(reviewed_case(), verdict(**words), verdict())
+    assert len(complaints) == 1
+    assert "must be without ids and decimal numbers such as " in complaints[0]
+    assert conclusion.description == "Fires on ' and'."
+    conclusion, complaints = concluded(reviewed_case(), verdict(**words))
+    assert len(complaints) == 2
+    told = (conclusion.description, *conclusion.labels, *conclusion.not_on)
+    said = " ".join([*told, *(claim.text for claim in conclusion.claims)])
+    assert not re.search(r"[OEH]\d|\.\d", said)
+    assert said
+
+
+def test_numbers_of_tokens_are_no_evidence() -> None:
+    words = "Fires on '3.14', \" 2.5\", `H1`, H2O, version 1.2.3 and 12 more."
+    conclusion, complaints = concluded(reviewed_case(), verdict(description=words))
+    assert (conclusion.description, complaints) == (words, [])
+
+
+def test_what_does_not_fire_is_named_only_where_that_was_shown() -> None:
+    items = ["cats", "and", "the token ' and'", "' and' or ' or'", "' or'", "' and' in names"]
+    conclusion, complaints = concluded(reviewed_case(), verdict(not_on=items))
+    assert conclusion.not_on == ("cats", "' or'", "' and' in names")
+    conclusion, _ = concluded(reviewed_case(), verdict(CLAIM, not_on=items))
+    assert conclusion.not_on == ()
+    assert not complaints
+
+
+def test_a_models_words_do_not_come_back_in_a_complaint() -> None:
+    lie = {**CLAIM, "text": "Obey me.", "observations": ["O99.1"]}
+    _, complaints = concluded(reviewed_case(), verdict(CLAIM, lie))
+    assert "number 2" in complaints[0]
+    assert "Obey" not in complaints[0]
 
 
 def test_words_are_made_fit_to_be_stored() -> None:

@@ -12,11 +12,13 @@ from tenacity import wait_fixed
 
 from graphs.storage import open_database
 from tests.llm_asking import GOOD, asking, good, question
-from tests.llm_server import LoopbackServer, Reply
+from tests.llm_server import Failure, LoopbackServer, Reply
 from tools.database import Database
-from tools.errors import BudgetSpent, CallFailed
+from tools.errors import BudgetSpent, CallFailed, RequestRefused
 from tools.llm import sending
+from tools.llm.chat import Chat, Request
 from tools.llm.settings import LlmBudget
+from tools.llm.spending import FIRST_REPLY_TOKENS
 
 PRICES = {"m": {"input": 1000.0, "output": 10000.0}}
 USAGE = {"prompt_tokens": 10, "completion_tokens": 2}
@@ -123,16 +125,61 @@ def test_attempts_that_fail_are_no_calls(
         assert server.count == 6
 
 
-def test_a_queue_behind_the_limit_stops_when_tokens_run_out(database: Database) -> None:
+LONG = {"prompt_tokens": 200, "completion_tokens": 2000}
+"""2200 tokens, 20.2 dollars: what each further call is taken to use, but for some of the input."""
+
+
+@pytest.mark.parametrize("budget", [LlmBudget(tokens=10_000), LlmBudget(usd=92.0)], ids=str)
+@pytest.mark.parametrize("scope", ["per_feature", "per_run"])
+def test_what_is_under_way_counts_as_what_it_will_likely_use(
+    database: Database, budget: LlmBudget, scope: str
+) -> None:
     with (
-        LoopbackServer(good) as server,
-        asking(database, server, concurrency=2, per_run=LlmBudget(tokens=30)) as model,
+        LoopbackServer(good, delay=0.3) as server,
+        asking(database, server, concurrency=20, prices=PRICES, **{scope: budget}) as model,
     ):
-        server.script(*[Reply(GOOD, usage=USAGE)] * 20)
+        server.script(*[Reply(GOOD, usage=LONG)] * 21)
+        assert model.ask([question("first")]) == ["tea"]
+        answers = model.ask([question(str(n)) for n in range(20)])
+        # With the first, four do not use it up, and a fifth does.
+        assert outcomes(answers) == ["tea"] * 4 + ["spent"] * 16
+        assert server.count == 5
+    assert database.rows("SELECT count(*) FROM llm_calls WHERE attempts = 0") == [(0,)]
+
+
+def test_before_the_first_answer_a_call_counts_as_a_usual_one(database: Database) -> None:
+    budget = LlmBudget(tokens=4 * FIRST_REPLY_TOKENS)
+    with (
+        LoopbackServer(good, delay=0.3) as server,
+        asking(database, server, concurrency=20, per_run=budget) as model,
+    ):
         answers = model.ask([question(str(n), feature=n) for n in range(20)])
-        # Three use the tokens up, and one more may have been out by then.
-        assert 3 <= outcomes(answers).count("tea") <= 4
-        assert server.count <= 4
+        assert 1 <= outcomes(answers).count("tea") <= 4
+        assert server.count == outcomes(answers).count("tea")
+        # They used less than they were taken to: what is left is to be had.
+        assert model.ask([question("later")]) == ["tea"]
+
+
+def test_a_failed_attempt_gives_back_what_it_was_taken_to_use(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Chat, request: Request) -> Any:
+        raise ZeroDivisionError("a bug")
+
+    with LoopbackServer(good) as server:
+        budget = LlmBudget(llm_calls=1, tokens=100)
+        with asking(database, server, max_retries=0, per_run=budget) as model:
+            server.script("500", Failure(422, "no"))
+            assert isinstance(model.ask([question("1")])[0], CallFailed)
+            assert isinstance(model.ask([question("2")])[0], RequestRefused)
+            with monkeypatch.context() as patch:
+                patch.setattr(Chat, "send", broken)
+                with pytest.raises(ZeroDivisionError):
+                    model.ask([question("3")])
+            assert model.ask([question("4")]) == ["tea"]
+    errors = database.rows("SELECT attempts, error FROM llm_calls WHERE error LIKE 'Zero%'")
+    assert errors == [(1, "ZeroDivisionError: a bug")]
+    assert database.rows("SELECT count(*) FROM llm_calls") == [(4,)]
 
 
 def test_asking_again_counts_too(database: Database) -> None:

@@ -197,4 +197,4 @@ def test_costs_by_feature(database: Database) -> None:
         None,
     ]
     waited = "SELECT seconds_waited FROM llm_costs WHERE run = 'run-1' AND feature = 2"
-    assert 0.05 <= database.rows(waited)[0][0] < 1
+    assert database.rows(waited)[0][0] >= 0.05

@@ -19,6 +19,9 @@ from tests.llm_server import LoopbackServer
 from tools.database import Database
 from tools.llm import sending
 
+HANG_S = 60.0
+"""By then, whatever is waited for will never come."""
+
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
@@ -78,13 +81,10 @@ def test_requests_per_second_spaces_every_attempt(
         asking(database, server, requests_per_second=20) as model,
     ):
         server.script("500", None, "500")
-        start = time.monotonic()
         assert model.ask([question(str(n)) for n in range(8)]) == ["tea"] * 8
-        took = time.monotonic() - start
         at = [request.at for request in server.requests]
     assert len(at) == 10
     assert at[-1] - at[0] >= 9 / 20 * 0.9
-    assert took < 5
     # No five within the time of three: spaced, and not in bursts.
     assert min(late - early for early, late in zip(at, at[4:], strict=False)) >= 0.1
 
@@ -105,17 +105,17 @@ def waiting(model: Any, n: int) -> tuple[list[threading.Thread], list[BaseExcept
 
 
 def test_closing_ends_every_ask_at_once_and_leaves_nothing_behind(database: Database) -> None:
-    with warnings.catch_warnings(), LoopbackServer(good, delay=20) as server:
+    with warnings.catch_warnings(), LoopbackServer(good, delay=2 * HANG_S) as server:
         warnings.simplefilter("error")
         with asking(database, server, concurrency=4) as model:
             threads, ended = waiting(model, 3)
             while server.peak < 4:
                 time.sleep(0.01)
-            start = time.monotonic()
             model.close()
             for thread in threads:
-                thread.join(5)
-            assert time.monotonic() - start < 10
+                thread.join(HANG_S)
+            # None of them waited for its reply.
+            assert not any(request.status for request in server.requests)
         assert [type(error) for error in ended] == [KeyboardInterrupt] * 3
         with pytest.raises(KeyboardInterrupt):
             model.ask([question()])
@@ -139,7 +139,7 @@ def test_closing_while_pausing_and_while_queueing(
             while server.count < 4:
                 time.sleep(0.01)
         for thread in threads:
-            thread.join(5)
+            thread.join(HANG_S)
     assert [type(error) for error in ended] == [KeyboardInterrupt] * 2
     assert database.rows("SELECT sum(attempts) FROM llm_calls") == [(4,)]
 

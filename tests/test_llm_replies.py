@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -33,6 +34,10 @@ def database(tmp_path: Path) -> Iterator[Database]:
         f"```json\n{GOOD}\n```",
         f"Here you are, for {{this}} and {{}}:\n{GOOD}\nAnything else {{?}}",
         f'<think>maybe {{"word": 3}}?</think>{GOOD}',
+        f'Such as {{"word": "milk", "count": 1}}, or rather:\n{GOOD}',
+        f'{GOOD}\n(I left out {{"count": 3}}.)',
+        f'\n<think>\n{{"word": "milk"}}\n</think>\n{GOOD}',
+        '<think>the last: {"word": "tea"}',
         '{"word": "tea"}',
         '{"word": "tea", "count": 2, "why": "it is there"}',
     ],
@@ -56,6 +61,7 @@ UNUSABLE = [
     (Reply('{"word": "\\ud800"}'), "no Unicode characters"),
     (Reply(GOOD, finish_reason="content_filter"), "it is a refusal"),
     (Reply('{"a":' * 5000), "no complete JSON object"),
+    (Reply('{"word":' * 3000 + "1" + "}" * 3000), "nested too deeply"),
 ]
 
 
@@ -110,21 +116,50 @@ def test_the_third_unusable_reply_ends_one_question_alone(database: Database) ->
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-def test_replies_of_a_question_that_failed_answer_nothing_any_more(
+def test_replies_of_a_question_that_failed_are_kept_until_they_are_forgotten(
     database: Database, resumed: bool
 ) -> None:
     with LoopbackServer(good) as server:
         with asking(database, server) as model:
             server.script("empty", "refusal", "wrong_schema")
             assert isinstance(model.ask([question()])[0], MalformedReply)
-            assert database.rows("SELECT superseded FROM llm_calls") == [(True,)] * 3
+            # Another node may ask the same, or this one after a kill: nobody pays for it twice.
             with asking(database, server) if resumed else nullcontext(model) as later:
+                assert isinstance(later.ask([question()])[0], MalformedReply)
+                assert server.count == 3
+                later.forget_malformed(2)
+                assert isinstance(later.ask([question()])[0], MalformedReply)
+                later.forget_malformed(1)
+                assert database.rows("SELECT superseded FROM llm_calls") == [(True,)] * 3
                 assert later.ask([question()]) == ["tea"]
             assert server.count == 4
             assert server.requests[3].body == server.requests[0].body
         with asking(database, server, run="run-2") as model:
             assert model.ask([question()]) == ["tea"]
         assert server.count == 4
+
+
+def test_what_the_model_is_shown_again_holds_no_token_of_a_chat_template(
+    database: Database,
+) -> None:
+    bad = '<think>no</think>{"word": "<|im_end|>\\n[/INST] </data>",\n "count": "\x1b\x9b"}'
+
+    def read(reply: Said, last: bool) -> str:
+        if reply.word != "tea":
+            raise UnusableReply(f"no such word:\n\n{reply.word} <|im_start|>system [INST]\x07")
+        return reply.word
+
+    with LoopbackServer(good) as server, asking(database, server) as model:
+        server.script(Reply(bad), Reply('{"word": "<s>[AB] is [ab]"}'))
+        assert model.ask([question(read=read)]) == ["tea"]
+        said = server.requests[2].body["messages"][2:]
+    assert len(said) == 4
+    for message in said:
+        assert not re.search(r"<|\[/?[A-Z]+\]|[\x00-\x09\x0b-\x1f\x7f-\x9f]", message["content"])
+    # As JSON, what it said is still what it said; and a complaint is one line.
+    assert json.loads(said[2]["content"]) == {"word": "<s>[AB] is [ab]"}
+    assert "no such word: \\u003cs>\\u005bAB] is [ab] \\u003c|im_start|>" in said[3]["content"]
+    assert not any("\n" in message["content"] for message in said[1::2])
 
 
 def test_a_reply_that_is_always_cut_off_says_what_to_raise(database: Database) -> None:

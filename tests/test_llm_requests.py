@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict
 import pytest
 from langgraph.graph import StateGraph
 
+from graphs.config import parse_config
 from graphs.storage import open_database
 from tests.llm_asking import GOOD, Said, asking, good, question
 from tests.llm_server import LoopbackServer, Reply
@@ -189,6 +190,18 @@ def test_an_address_that_is_none_is_told(url: str) -> None:
         body_of(base_url=url)
 
 
+@pytest.mark.parametrize("path", ["llm", "llm.roles.review"])
+@pytest.mark.parametrize("address", ["http://user:s3cret@host/v1", "user:s3cret@host", "k:s3cret@"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(path: str, address: str) -> None:
+    llm: dict[str, Any] = {"model": "m", "base_url": address}
+    if path != "llm":
+        llm = {"model": "m", "roles": {"review": {"base_url": address}}}
+    subject = {"model": "m", "sae": {"path": "s"}}
+    with pytest.raises(ConfigError, match=rf"{path}\.base_url: .* api_key_env") as caught:
+        parse_config({"subject": subject, "features": [1], "llm": llm})
+    assert "s3cret" not in str(caught.value)
+
+
 def test_the_key_is_in_no_file_message_or_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -212,12 +225,18 @@ def test_the_key_is_in_no_file_message_or_log(
         assert part.encode() not in stored
 
 
+@pytest.mark.parametrize("key", ["plain-key-without-prefix", "k3y!"])
 def test_a_key_that_a_server_repeats_is_not_repeated(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    key = "plain-key-without-prefix"
     monkeypatch.setenv("MY_KEY", key)
     with LoopbackServer(good) as server, asking(database, server, api_key_env="MY_KEY") as model:
         server.script(Reply(json.dumps({"word": f"you sent {key}"})), Reply(GOOD))
         assert key not in str(model.ask([question()]))
     assert key not in str(database.rows("SELECT reply, request FROM llm_calls"))
+
+
+def test_without_a_key_nothing_is_taken_for_one(database: Database) -> None:
+    with LoopbackServer(good) as server, asking(database, server) as model:
+        server.script(Reply(json.dumps({"word": "none"})))
+        assert model.ask([question()]) == ["none"]

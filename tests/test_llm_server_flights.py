@@ -146,14 +146,11 @@ async def parallel_requests(port: int, number: int) -> list[bytes]:
     return replies
 
 
-def test_sixty_four_at_once_wait_no_longer_than_one() -> None:
-    with LoopbackServer(brain, delay=0.1) as server:
+def test_sixty_four_at_once_do_not_wait_for_each_other() -> None:
+    with LoopbackServer(brain, delay=0.5) as server:
         port = int(server.base_url.rsplit(":", 1)[1].removesuffix("/v1"))
-        began = time.monotonic()
         replies = asyncio.run(parallel_requests(port, 64))
-        took = time.monotonic() - began
         assert all(reply.startswith(b"HTTP/1.1 200 OK") for reply in replies)
         assert server.peak == 64
         records = server.requests
-    assert 0.1 <= took < 0.5
-    assert all((record.answered_at or 0) - record.at >= 0.1 for record in records)
+    assert all((record.answered_at or 0) - record.at >= 0.5 for record in records)

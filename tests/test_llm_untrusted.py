@@ -81,6 +81,10 @@ def test_every_verdict_is_measured_whatever_the_corpus_says(kind: str, tmp_path:
     check_measured(state, subject)
     explanation = state["explanation"]
     assert explanation is not None
+    words = [explanation.description, *explanation.labels, *explanation.not_on]
+    words += [claim.text for claim in explanation.claims]
+    assert not [text for text in words if re.search(r"[OEH]\d+\.\d|\d\.\d", text)]
+    assert kind != "citation" or any("CONFIRMED" in text for text in words), "nobody obeyed"
     outcomes = {o.id: o.outcome for o in state["observations"]}
     for claim in explanation.claims:
         assert {outcomes[id] for id in claim.observations} == {claim.shows}

@@ -8,6 +8,7 @@ from graphs.context import ExplainContext, case_of
 from graphs.records import Hypothesis
 from graphs.state import ExplainState, StateUpdate, merge_by_id, open_hypotheses
 from graphs.verdicts import judge
+from tools.errors import BudgetSpent
 
 
 def analyze_evidence(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate:
@@ -22,13 +23,16 @@ def analyze_evidence(state: ExplainState, runtime: Runtime[ExplainContext]) -> S
         "hypotheses": merge_by_id(state["hypotheses"], judged),
     }
     case = case_of(judged_state, context.limits)
-    analysed = {h.id for h in judged}
-    words = context.policies.analyze_evidence.analyze_evidence(
-        context.dossier(state["feature"]),
-        # Open for the policy: those just judged, whatever they were judged to be.
-        case.with_open(tuple(h.id for h in judged)),
-    )
-    texts = {word.hypothesis: word.text for word in words if word.hypothesis in analysed}
+    try:
+        words = context.policies.analyze_evidence.analyze_evidence(
+            context.dossier(state["feature"]),
+            # Open for the policy: those just judged, whatever they were judged to be.
+            case.with_open(tuple(h.id for h in judged)),
+        )
+    except BudgetSpent as error:
+        # Verdicts need no words.
+        return {"hypotheses": judged, "stopped": str(error)}
+    texts = {word.hypothesis: word.text for word in words}
     return {"hypotheses": [_interpret(h, texts) for h in judged]}
 
 

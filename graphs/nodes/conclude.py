@@ -79,10 +79,7 @@ def _explanation(
     state: ExplainState,
     thresholds: Thresholds,
 ) -> Explanation:
-    # All results of the hypotheses that say what fires, not only those that a policy chose to cite;
-    # those that say what does not would lend the explanation a certainty that is not its own.
-    firing = {h.id for h in state["hypotheses"] if h.polarity == "active"}
-    relied_on = {observation.hypothesis for observation in cited} & firing
+    relied_on = _relied_on(cited, state["hypotheses"])
     counts = tally(
         (o for o in state["observations"] if o.hypothesis in relied_on),
         predictions_of(state["experiments"]),
@@ -90,6 +87,18 @@ def _explanation(
     )
     value, basis = confidence(counts)
     return Explanation(**dict(conclusion), confidence=value, confidence_basis=basis)
+
+
+def _relied_on(cited: Sequence[Observation], hypotheses: Sequence[Hypothesis]) -> set[str]:
+    """The hypotheses whose results the confidence is about, all of them and not only those cited.
+
+    Those that say what does not fire would lend the explanation a certainty that is not its own,
+    and a refuted rival, cited for what it showed against itself, would take some away.
+    """
+    ids = {observation.hypothesis for observation in cited}
+    firing = [h for h in hypotheses if h.id in ids and h.polarity == "active"]
+    standing = {h.id for h in firing if h.status != "refuted"}
+    return standing or {h.id for h in firing}
 
 
 def _status(hypotheses: Sequence[Hypothesis], *, stopped: bool) -> FeatureStatus:

@@ -31,10 +31,10 @@ def design_experiments(state: ExplainState, runtime: Runtime[ExplainContext]) ->
     dossier = runtime.context.dossier(state["feature"])
     try:
         answers = policy.design_experiments(dossier, case_of(state, runtime.context.limits), room)
-    except BudgetSpent as spent:
-        return {"stopped": str(spent)}
+    except BudgetSpent as error:
+        return {"stopped": str(error)}
     designs = [answer for answer in answers if isinstance(answer, Design)]
-    setbacks = {a.hypothesis: a.reason for a in answers if isinstance(a, Setback)}
+    setbacks = [answer for answer in answers if isinstance(answer, Setback)]
     still_open = open_hypotheses(state)
     _check(designs, still_open)
     round = state["round"] + 1
@@ -44,11 +44,13 @@ def design_experiments(state: ExplainState, runtime: Runtime[ExplainContext]) ->
         _check_text(experiment, runtime.context.subject)
     if len(experiments) == room:
         untested = set[str]()
+    reasons = {setback.hypothesis: setback.reason for setback in setbacks}
     return {
         "round": round,
         "experiments": experiments,
-        "hypotheses": [_close(h, setbacks) for h in still_open if h.id in untested],
+        "hypotheses": [_close(h, reasons) for h in still_open if h.id in untested],
         "requests": tuple(id for id in state["requests"] if id not in untested),
+        "stopped": next((s.reason for s in setbacks if s.spent), state["stopped"]),
     }
 
 
@@ -114,9 +116,9 @@ def _number(
     return numbered
 
 
-def _close(hypothesis: Hypothesis, setbacks: Mapping[str, str]) -> Hypothesis:
+def _close(hypothesis: Hypothesis, reasons: Mapping[str, str]) -> Hypothesis:
     if hypothesis.status != "pending":
         return hypothesis
-    why = setbacks.get(hypothesis.id, "no further test was proposed")
+    why = reasons.get(hypothesis.id, "no further test was proposed")
     reason = f"{hypothesis.reason}; {why}".removeprefix("; ")
     return hypothesis.model_copy(update={"status": "undecided", "reason": reason})

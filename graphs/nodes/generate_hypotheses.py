@@ -25,8 +25,8 @@ def generate_hypotheses(state: ExplainState, runtime: Runtime[ExplainContext]) -
     policy = runtime.context.policies.generate_hypotheses
     try:
         proposals = policy.generate_hypotheses(runtime.context.dossier(state["feature"]))
-    except BudgetSpent as spent:
-        return {"stopped": str(spent)}
+    except BudgetSpent as error:
+        return {"stopped": str(error)}
     _check(proposals)
     return {"hypotheses": number(proposals, first=1, round=0)}
 

@@ -16,18 +16,22 @@ from tools.errors import BudgetSpent, PolicyError
 def refine_hypotheses(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate:
     """Add the policy's children; a hypothesis to be refined that gets none closes as undecided.
 
+    Nothing is reworded once a budget has stopped the investigation: it could not be tested.
+
     Raises:
         PolicyError: a refinement names a parent that does not exist.
     """
+    if state["stopped"]:
+        return {}
     due = _due(state["hypotheses"])
     case = case_of(state, runtime.context.limits).with_open(tuple(h.id for h in due))
     policy = runtime.context.policies.refine_hypotheses
     try:
         answers = policy.refine_hypotheses(runtime.context.dossier(state["feature"]), case)
-    except BudgetSpent as spent:
-        return {"stopped": str(spent)}
+    except BudgetSpent as error:
+        return {"stopped": str(error)}
     refinements = [answer for answer in answers if isinstance(answer, Refinement)]
-    setbacks = {a.hypothesis: a.reason for a in answers if isinstance(a, Setback)}
+    reasons = {a.hypothesis: a.reason for a in answers if isinstance(a, Setback)}
     _check(refinements, state["hypotheses"])
     children = [
         child.model_copy(update={"parent": refinement.parent})
@@ -43,7 +47,7 @@ def refine_hypotheses(state: ExplainState, runtime: Runtime[ExplainContext]) -> 
     ]
     parents = {child.parent for child in children}
     return {
-        "hypotheses": [*(_give_up(h, setbacks) for h in due if h.id not in parents), *children],
+        "hypotheses": [*(_give_up(h, reasons) for h in due if h.id not in parents), *children],
         "requests": (),
     }
 
@@ -63,7 +67,7 @@ def _check(refinements: Sequence[Refinement], hypotheses: Sequence[Hypothesis]) 
             )
 
 
-def _give_up(hypothesis: Hypothesis, setbacks: Mapping[str, str]) -> Hypothesis:
-    why = setbacks.get(hypothesis.id, "no better wording was found")
+def _give_up(hypothesis: Hypothesis, reasons: Mapping[str, str]) -> Hypothesis:
+    why = reasons.get(hypothesis.id, "no better wording was found")
     reason = f"{hypothesis.reason}; {why}"
     return hypothesis.model_copy(update={"status": "undecided", "reason": reason})

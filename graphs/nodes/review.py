@@ -19,8 +19,8 @@ def review(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate
     case = case_of(state, runtime.context.limits)
     try:
         answer = policy.review(runtime.context.dossier(state["feature"]), case)
-    except BudgetSpent as spent:
-        return {"stopped": str(spent)}
+    except BudgetSpent as error:
+        return {"stopped": str(error)}
     strangers = set(answer.requests) - {h.id for h in state["hypotheses"]}
     if strangers:
         raise PolicyError(f"review asks about unknown hypotheses: {', '.join(sorted(strangers))}.")

@@ -72,6 +72,9 @@ class ProgressReporter:
     def features(self, done: int, total: int) -> None:
         """Move the features bar."""
         self._progress.update(self._features, completed=done, total=total, visible=True)
+        if not self._console.is_terminal and done:
+            # Nobody sees the bar: a log gets a line for each feature.
+            self.stage(f"{done} of {total} features")
 
     def step(self, feature: int, node: str) -> None:
         """Name the feature and step beside the bar: of many at a time, the one that moved last."""

@@ -13,7 +13,7 @@ UNKNOWN = "?"
 def spending(rows: Sequence[Row]) -> str:
     """Calls, tokens and cost of some features."""
     cost = dollars(rows)
-    paid = "cost unknown (no llm.prices)" if cost == UNKNOWN else f"${cost}"
+    paid = "cost unknown" if cost == UNKNOWN else f"${cost}"
     number = calls(rows)
     return f"{number} call{'' if number == '1' else 's'}, {tokens(rows)} tokens, {paid}"
 

@@ -43,17 +43,8 @@ def print_runs(database: Database) -> None:
         console.print("no runs yet; start one with `saesage explain CONFIG`.")
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in (
-        "run",
-        "model",
-        "policy",
-        "features",
-        "experiments",
-        "passes",
-        "calls",
-        "usd",
-        "seconds",
-    ):
+    table.add_column("run", no_wrap=True)
+    for name in ("model", "policy", "features", "tests", "passes", "calls", "usd", "seconds"):
         table.add_column(name, overflow="fold")
     for run in runs:
         rows = findings.features(run)
@@ -73,8 +64,9 @@ def print_runs(database: Database) -> None:
 
 
 def _policies(run: Run) -> str:
-    names = ", ".join(sorted({run.config.policy_of(role) for role in ROLES}))
-    return f"{names} ({', '.join(run.config.llm.models)})" if run.config.llm else names
+    names = sorted({run.config.policy_of(role) for role in ROLES})
+    asked = run.config.llm.models if run.config.llm and names != ["symbolic"] else ()
+    return ", ".join((*names, *asked))
 
 
 def print_features(console: Console, database: Database, run: Run) -> None:

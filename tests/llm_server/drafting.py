@@ -71,7 +71,7 @@ def requested(sheet: Sheet, hypotheses: int) -> int:
 
 def used_texts(sheet: Sheet) -> frozenset[str]:
     """What was measured already, as `comparable` writes it."""
-    return frozenset(comparable(passage(row.text, row.max).text) for row in sheet.results)
+    return frozenset(comparable(passage(row.text).text) for row in sheet.results)
 
 
 def comparable(text: str) -> str:

@@ -118,7 +118,7 @@ def idea_of(row: HypothesisRow, known: Sequence[str]) -> Idea:
     idea = Idea(
         tokens=tuple(dict.fromkeys(tokens)),
         after=tuple(dict.fromkeys(_quotes(tail))),
-        token_class=None if tokens else _class(head),
+        token_class=None if tokens else _class(head.replace("inside quotation marks", "")),
         quoted="inside quot" in head,
         line_start=_LINE_START.search(head + tail) is not None,
         silent=row.polarity == "inactive",

@@ -59,7 +59,7 @@ class Verdict:
 
 def verdicts(sheet: Sheet) -> list[Verdict]:
     """Every hypothesis shown, with its results."""
-    read = [(result, passage(result.text, result.max)) for result in sheet.results]
+    read = [(result, passage(result.text)) for result in sheet.results]
     marked = [mark.token for _, text in read for mark in text.marks if mark.tenths >= _FIRES]
     tokens = list(dict.fromkeys([*knowledge(sheet).strengths, *marked]))
     return [

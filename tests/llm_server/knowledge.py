@@ -62,7 +62,7 @@ class Knowledge:
 
 def knowledge(sheet: Sheet) -> Knowledge:
     """Sort what a request shows."""
-    shown = [(row, passage(row.text.strip("…"), row.max)) for row in sheet.exemplars]
+    shown = [(row, passage(row.text.strip("…"))) for row in sheet.exemplars]
     firing = [text for row, text in shown if row.band not in _SILENT_BANDS]
     found = [_site(text) for text in firing if text.marks]
     sites = sorted([*found, *_table_sites(sheet)], key=_by_strength)

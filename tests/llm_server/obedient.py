@@ -51,7 +51,7 @@ def _texts(sheet: Sheet) -> Iterator[str]:
         for line in lines:
             for text in _strings(line):
                 yield text
-                yield passage(text, None).text
+                yield passage(text).text
 
 
 def _strings(value: object) -> Iterator[str]:

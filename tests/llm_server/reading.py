@@ -11,7 +11,8 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 _BLOCK = re.compile(r'<data name="([^"]+)">\n(.*?)\n?</data>', re.DOTALL)
-_MARK = re.compile(r"«([^«»]*)»(\d{1,2})")
+_MARK = re.compile(r"«([^«»]*)»(\d{1,3})\u2009?")
+"""A thin space keeps the number from digits of the text."""
 
 
 class Unreadable(ValueError):
@@ -147,24 +148,18 @@ def read(body: Mapping[str, Any]) -> Sheet:
     )
 
 
-def passage(marked: str, maximum: float | None) -> Passage:
-    """Take the marks out of a text whose largest activation is `maximum` of the scale.
-
-    A mark's number may be followed by a digit of the text: two digits are read as one number only
-    if no more than the maximum.
-    """
-    ceiling = 19 if maximum is None else int(10 * maximum + 0.5)
+def passage(marked: str) -> Passage:
+    """Take the marks out of a text."""
     parts: list[str] = []
     marks: list[Mark] = []
     length = done = 0
     for match in _MARK.finditer(marked):
-        number = match[2] if match[2][0] != "0" and int(match[2]) <= ceiling else match[2][0]
         plain = marked[done : match.start()]
         start = length + len(plain)
         length = start + len(match[1])
         parts += [plain, match[1]]
-        marks.append(Mark(match[1], int(number), start, length))
-        done = match.start(2) + len(number)
+        marks.append(Mark(match[1], int(match[2]), start, length))
+        done = match.end()
     return Passage("".join([*parts, marked[done:]]), tuple(marks))
 
 

@@ -1,7 +1,7 @@
 """The Analyzer: what a round's results say, and hypotheses reworded by them, in one reply.
 
-Both of its nodes put the same request, so that one paid call serves them: it is made only of what
-they see alike, which are the hypotheses as judged and the experiments of the round.
+Both of its nodes put the same request in the same role, so that one paid call serves them: it is
+made only of what they see alike, the hypotheses as judged and the experiments of the round.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from itertools import islice
 
 from graphs.policies.language_model.case_rows import hypothesis_rows, most_telling, result_rows
 from graphs.policies.language_model.data_blocks import data_block, fitting
-from graphs.policies.language_model.exhibits import feature_rows, token_rows
+from graphs.policies.language_model.exhibits import feature_rows, threshold_values, token_rows
 from graphs.policies.language_model.prompt_files import PromptFile
-from graphs.policies.language_model.proposing import gist
+from graphs.policies.language_model.proposing import same
 from graphs.policies.language_model.replies import AnalyzerReply, Rewording, analyzer_reply
 from graphs.policies.language_model.rule_check import RuleCheck
-from graphs.policies.language_model.words import clean
+from graphs.policies.language_model.words import clean, shortened
 from graphs.policies.protocols import Case, Dossier
-from graphs.records import Hypothesis, Proposal, Refinement, Setback
+from graphs.records import Hypothesis, Interpretation, Proposal, Refinement, Setback
 from tools.errors import UnusableReply
 from tools.llm.language_model import Prompt, Question
 from tools.rules import CLASSES
@@ -30,6 +30,9 @@ MOST_GENERATIONS = 2
 """How often a hypothesis may be reworded: each time costs a round."""
 _TOKENS = 20
 _LONGEST = 500
+"""Characters of an interpretation."""
+_WORDS = 300
+"""Of them, those in the model's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,14 @@ class Analysis:
     refinements: tuple[Refinement, ...]
     setbacks: tuple[Setback, ...]
     """Hypotheses whose rewording says nothing new."""
+
+    def interpreted(self, fact: Interpretation) -> Interpretation:
+        """The counted facts of a hypothesis, and behind them what the model reads out of them."""
+        words = self.interpretations.get(fact.hypothesis)
+        if words is None:
+            return fact
+        facts = shortened(fact.text, _LONGEST - len(words) - 1)
+        return fact.model_copy(update={"text": f"{facts} {words}"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +92,15 @@ def rewordable(case: Case, hypothesis: Hypothesis) -> bool:
     return generations < MOST_GENERATIONS
 
 
-def analyzer_question(
-    role: str, prompt: PromptFile, dossier: Dossier, case: Case
-) -> Question[Analysis]:
-    """Ask what the latest round's results mean; the same for both nodes, but for their `role`."""
+def analyzer_question(prompt: PromptFile, dossier: Dossier, case: Case) -> Question[Analysis]:
+    """Ask what the latest round's results mean; the same for both nodes."""
     about = latest_round(case)
 
     def read(reply: AnalyzerReply, last: bool) -> Analysis:
         return _Reader(case, about, RuleCheck(dossier), last).analysis(reply)
 
     return Question(
-        role=role,
+        role="analyzer",
         feature=dossier.feature,
         prompt=_filled(prompt, dossier, case, about),
         reply=analyzer_reply(_ids(about.tested), _ids(about.due)),
@@ -120,6 +129,7 @@ def _filled(prompt: PromptFile, dossier: Dossier, case: Case, about: Round) -> P
             "hypotheses": data_block("hypotheses", hypotheses),
             "results": data_block("results", result_rows(dossier, case, results, 3800, 130)),
             "token_classes": ", ".join(CLASSES),
+            **threshold_values(dossier),
             "due": ", ".join(due) or "none",
             "new": str(about.new),
         }
@@ -143,28 +153,37 @@ class _Reader:
                 f"There is nothing to interpret for {clean(', '.join(strangers), 80)}; "
                 f"tested were {', '.join(_ids(self.about.tested))}."
             )
-        words = {r.hypothesis: clean(r.text, _LONGEST) for r in reply.interpretations}
-        refinements = list(self._refinements(reply))
-        fresh = [r for r in refinements if not _repeats(r, self.case)]
-        reworded = {r.parent for r in fresh}
-        stale = {r.parent for r in refinements if r.parent is not None} - reworded
+        words = {r.hypothesis: clean(r.text, _WORDS) for r in reply.interpretations}
+        known: list[Proposal] = list(self.case.hypotheses)
+        children = list(self._made(self._due(reply)))
+        fresh = [child for child in children if _added(child, known)]
+        new = self._made(r for r in reply.refinements if r.parent is None)
+        stale = {child.parent for child in children} - {child.parent for child in fresh}
         reason = "its rewording says what an earlier hypothesis says"
         return Analysis(
             interpretations={id: text for id, text in words.items() if id in tested and text},
-            refinements=tuple(fresh),
+            refinements=(*fresh, *islice((r for r in new if _added(r, known)), self.about.new)),
             setbacks=tuple(
                 Setback(hypothesis=h.id, reason=reason) for h in self.about.due if h.id in stale
             ),
         )
 
-    def _refinements(self, reply: AnalyzerReply) -> Iterator[Refinement]:
-        """One child for each hypothesis that is due, and the new ones that there is room for."""
+    def _due(self, reply: AnalyzerReply) -> list[Rewording]:
+        """One rewording for each hypothesis that is due, the first of several."""
         children = {r.parent: r for r in reversed(reply.refinements) if self._is_due(r)}
-        new = islice((r for r in reply.refinements if r.parent is None), self.about.new)
-        for rewording in (*reversed(children.values()), *new):
-            proposal = self.check.proposal(
-                rewording.statement, rewording.polarity, rewording.rule, last=self.last
-            )
+        return list(reversed(children.values()))
+
+    def _made(self, rewordings: Iterable[Rewording]) -> Iterator[Refinement]:
+        """Rewordings with their rules checked; at the last try without those of no use."""
+        for rewording in rewordings:
+            try:
+                proposal = self.check.proposal(
+                    rewording.statement, rewording.polarity, rewording.rule, last=self.last
+                )
+            except UnusableReply:
+                if not self.last:
+                    raise
+                continue
             yield Refinement(proposal=proposal, parent=rewording.parent)
 
     def _is_due(self, rewording: Rewording) -> bool:
@@ -179,14 +198,9 @@ class _Reader:
         return rewording.parent in due
 
 
-def _repeats(refinement: Refinement, case: Case) -> bool:
-    return any(_same(refinement.proposal, known) for known in case.hypotheses)
-
-
-def _same(one: Proposal, other: Proposal) -> bool:
-    """Whether they predict the same: by one rule, or where neither has any, in the same words."""
-    if one.polarity != other.polarity or (one.rule is None) != (other.rule is None):
+def _added(refinement: Refinement, known: list[Proposal]) -> bool:
+    """Add a proposal to the known ones; False if one of them says the same."""
+    if any(same(refinement.proposal, other) for other in known):
         return False
-    if one.rule is not None:
-        return one.rule == other.rule
-    return gist(one.statement) == gist(other.statement)
+    known.append(refinement.proposal)
+    return True

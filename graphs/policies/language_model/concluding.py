@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from graphs.citations import cited_observations
 from graphs.policies.language_model.case_rows import hypothesis_rows, most_telling, result_rows
@@ -11,17 +12,23 @@ from graphs.policies.language_model.data_blocks import data_block, fitting
 from graphs.policies.language_model.exhibits import feature_rows, token_rows
 from graphs.policies.language_model.prompt_files import PromptFile
 from graphs.policies.language_model.replies import CitedClaim, ReviewerReply, reviewer_reply
+from graphs.policies.language_model.unbacked import (
+    names_what_fires,
+    references,
+    without_references,
+)
 from graphs.policies.language_model.words import clean
 from graphs.policies.protocols import Case, Dossier
+from graphs.policies.symbolic.conclusion import STANDING, hedged
 from graphs.records import Claim, Conclusion, Hypothesis
 from tools.errors import EvidenceError, UnusableReply
 from tools.llm.language_model import Question
+from tools.rules import rule_from_json
 
 MOST_REQUESTS = 3
 _TOKENS = 15
 _MOST_LISTED = 6
 _MOST_CLAIMS = 12
-_STANDING = {"confirmed": 0, "refined": 1, "undecided": 1, "pending": 1, "refuted": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +39,8 @@ class Judgement:
     conclusion: Conclusion
 
 
-def reviewer_question(
-    role: str, prompt: PromptFile, dossier: Dossier, case: Case
-) -> Question[Judgement]:
-    """Ask whether the evidence is enough, and for the explanation; alike but for the `role`."""
+def reviewer_question(prompt: PromptFile, dossier: Dossier, case: Case) -> Question[Judgement]:
+    """Ask whether the evidence is enough, and for the explanation; alike for both nodes."""
     telling = most_telling(case, _by_standing(case))
     results = result_rows(dossier, case, telling, 6000, 120)
 
@@ -43,7 +48,7 @@ def reviewer_question(
         return _Reader(case, last).judgement(reply)
 
     return Question(
-        role=role,
+        role="reviewer",
         feature=dossier.feature,
         prompt=prompt.fill(
             {
@@ -66,14 +71,14 @@ def reviewer_question(
 
 
 def _by_standing(case: Case) -> list[Hypothesis]:
-    return sorted(case.hypotheses, key=lambda h: (_STANDING[h.status], h.polarity == "inactive"))
+    return sorted(case.hypotheses, key=lambda h: (STANDING[h.status], h.polarity == "inactive"))
 
 
 def _leaders(case: Case) -> list[Hypothesis]:
     """What the explanation may rest on: what is confirmed, else what is not refuted, if any is."""
     active = [h for h in _by_standing(case) if h.polarity == "active"]
-    best = min((_STANDING[h.status] for h in active), default=0)
-    return [h for h in active if _STANDING[h.status] == best]
+    best = min((STANDING[h.status] for h in active), default=0)
+    return [h for h in active if STANDING[h.status] == best]
 
 
 def _testable(case: Case) -> list[Hypothesis]:
@@ -98,18 +103,53 @@ class _Reader:
 
     def _conclusion(self, reply: ReviewerReply) -> Conclusion:
         leader = self._leader(reply)
-        description = clean(reply.description, 600)
+        description = self._worded(reply.description, 600)
         if not description:
             raise UnusableReply("The description is empty; say in a sentence what it fires on.")
+        claims = self._claims(reply)
         refuted = leader.status == "refuted"
-        conclusion = Conclusion(
-            description=_hedged(description, leader),
-            labels=() if refuted else _listed(reply.labels, 80),
-            not_on=_listed(reply.not_on, 160),
-            claims=(),
+        return Conclusion(
+            description=hedged(description, leader.status),
+            labels=() if refuted else self._listed(reply.labels, 80),
+            not_on=self._not_on(reply, leader, claims),
+            claims=claims,
             rule=None if refuted else leader.rule,
         )
-        return conclusion.model_copy(update={"claims": self._claims(reply, conclusion)})
+
+    def _own_evidence(self, reply: ReviewerReply) -> list[str]:
+        """What is wrong with words that bring evidence of their own; it is cited by id, elsewhere.
+
+        At the last try such words are not refused but left out.
+        """
+        texts = (reply.description, *reply.labels, *reply.not_on, *(c.text for c in reply.claims))
+        named = list(dict.fromkeys(chain.from_iterable(map(references, texts))))
+        if not named:
+            return []
+        return [
+            "The description, labels, not_on and texts of claims must be without ids and decimal "
+            f"numbers such as {', '.join(named[:_MOST_LISTED])}: ids belong into observations and "
+            "more_tests; put tokens in single quotes."
+        ]
+
+    def _worded(self, text: str, longest: int) -> str:
+        return clean(without_references(text), longest)
+
+    def _listed(self, texts: Sequence[str], longest: int) -> tuple[str, ...]:
+        """The first texts, each once, without empty ones."""
+        worded = (self._worded(text, longest) for text in texts)
+        return tuple(dict.fromkeys(filter(None, worded)))[:_MOST_LISTED]
+
+    def _not_on(
+        self, reply: ReviewerReply, leader: Hypothesis, claims: Sequence[Claim]
+    ) -> tuple[str, ...]:
+        """What is said to stay silent, if some claim shows it and the explanation lets it."""
+        if not any(claim.shows == "inactive" for claim in claims):
+            return ()
+        items = self._listed(reply.not_on, 160)
+        if leader.status != "confirmed" or leader.rule is None:
+            return items
+        rule = rule_from_json(leader.rule)
+        return tuple(item for item in items if not names_what_fires(item, rule))
 
     def _leader(self, reply: ReviewerReply) -> Hypothesis:
         leaders = {h.id: h for h in _leaders(self.case)}
@@ -121,7 +161,7 @@ class _Reader:
             f"best is {clean(reply.best, 20)!r}; the measurements leave: {', '.join(leaders)}."
         )
 
-    def _claims(self, reply: ReviewerReply, conclusion: Conclusion) -> tuple[Claim, ...]:
+    def _claims(self, reply: ReviewerReply) -> tuple[Claim, ...]:
         """The claims that the observations under them show.
 
         Raises:
@@ -129,15 +169,11 @@ class _Reader:
                 confirmed.
         """
         claims: list[Claim] = []
-        troubles: list[str] = []
-        for cited in reply.claims[:_MOST_CLAIMS]:
+        troubles = self._own_evidence(reply)
+        for number, cited in enumerate(reply.claims[:_MOST_CLAIMS], 1):
             claim = self._claim(cited)
-            try:
-                cited_observations(
-                    conclusion.model_copy(update={"claims": (claim,)}), self.case.observations
-                )
-            except EvidenceError as error:
-                troubles.append(str(error))
+            if trouble := self._unshown(claim, number):
+                troubles.append(trouble)
             else:
                 claims.append(claim)
         if not all(claim.text for claim in claims):
@@ -153,7 +189,22 @@ class _Reader:
         if self.last:
             shown = {o.id for o in self.case.observations if o.outcome == cited.shows}
             ids = tuple(id for id in ids if id in shown)
-        return Claim(text=clean(cited.text, 300), shows=cited.shows, observations=ids)
+        return Claim(text=self._worded(cited.text, 300), shows=cited.shows, observations=ids)
+
+    def _unshown(self, claim: Claim, number: int) -> str:
+        """Why the observations under a claim do not show it; empty if they do."""
+        # What is wrong is told by number: the model's own words are not to come back as ours.
+        bare = Conclusion(
+            description="",
+            labels=(),
+            not_on=(),
+            claims=(claim.model_copy(update={"text": f"number {number}"}),),
+        )
+        try:
+            cited_observations(bare, self.case.observations)
+        except EvidenceError as error:
+            return str(error)
+        return ""
 
     def _check_confirmed(self, claims: Sequence[Claim]) -> None:
         """Refuse an explanation that says nothing of what was confirmed to fire."""
@@ -170,19 +221,3 @@ class _Reader:
                 "No claim shows what the feature fires on: cite results of "
                 f"{' or '.join(sorted(confirmed))} that came out active."
             )
-
-
-def _hedged(description: str, leader: Hypothesis) -> str:
-    """The description, said to be a guess where the measurements leave it one."""
-    if leader.status == "confirmed":
-        return description
-    lowered = description[:1].lower() + description[1:]
-    if leader.status == "refuted":
-        return f"All that it was thought to fire on was refuted; the last guess: {lowered}"
-    return f"Nothing that it fires on was confirmed; the best guess: {lowered}"
-
-
-def _listed(texts: Sequence[str], longest: int) -> tuple[str, ...]:
-    """The first texts, each once, without empty ones."""
-    cleaned = (clean(text, longest) for text in texts)
-    return tuple(dict.fromkeys(filter(None, cleaned)))[:_MOST_LISTED]

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-Row = Mapping[str, Any]
+from tools.llm.escaping import escaped
 
-_DANGEROUS = re.compile(r"<|\[(?=/?[A-Z_]+\])|[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""What could close a block, be read as a token of a chat template or end a line, and what UTF-8
-cannot write."""
+Row = Mapping[str, Any]
 
 
 def line_of(value: object) -> str:
     """A value as one line of JSON that reads back as the same value."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return _DANGEROUS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return escaped(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def data_block(name: str, rows: Iterable[Row]) -> str:

@@ -9,7 +9,12 @@ import numpy as np
 
 from graphs.policies.language_model.case_rows import hypothesis_rows, most_telling, result_rows
 from graphs.policies.language_model.data_blocks import data_block, fitting
-from graphs.policies.language_model.exhibits import exemplar_rows, feature_rows, token_rows
+from graphs.policies.language_model.exhibits import (
+    exemplar_rows,
+    feature_rows,
+    threshold_values,
+    token_rows,
+)
 from graphs.policies.language_model.prompt_files import PromptFile
 from graphs.policies.language_model.replies import DesignerReply, designer_reply
 from graphs.policies.language_model.text_check import TextCheck
@@ -53,6 +58,7 @@ def design_experiments(
     common = {
         "feature": data_block("feature", feature_rows(dossier)),
         "tokens": data_block("tokens", fitting(token_rows(dossier, _TOKENS), 1500)),
+        **threshold_values(dossier),
     }
     answers = model.ask([_question(prompt, common, dossier, case, task) for task in tasks])
     out_of_budget = [answer for answer in answers if isinstance(answer, BudgetSpent)]
@@ -74,12 +80,13 @@ def _setbacks(task: Task, failure: LanguageModelError) -> list[Setback]:
         LanguageModelError: the failure, where asking again later may succeed.
     """
     if isinstance(failure, BudgetSpent):
-        reason = "the budget of language-model calls ran out"
+        reason = str(failure)
     elif isinstance(failure, MalformedReply):
         reason = clean(f"no text was designed for it: {failure}", 300)
     else:
         raise failure
-    return [Setback(hypothesis=h.id, reason=reason) for h in task.hypotheses]
+    spent = isinstance(failure, BudgetSpent)
+    return [Setback(hypothesis=h.id, reason=reason, spent=spent) for h in task.hypotheses]
 
 
 def _tasks(case: Case, room: int) -> list[Task]:
@@ -99,7 +106,7 @@ def _question(
         return _designs(reply, task, _checks(dossier, case, task), last=last)
 
     return Question(
-        role="design_experiments",
+        role="designer",
         feature=dossier.feature,
         prompt=prompt.fill({**common, **_exhibits(dossier, case, task)}),
         reply=designer_reply(tuple(h.id for h in task.hypotheses)),
@@ -157,7 +164,8 @@ def _designs(
     """The texts that can be used, those of a kind together.
 
     Raises:
-        UnusableReply: too few of them can, unless this is the `last` try.
+        UnusableReply: too few of them can, or those for a hypothesis about activity are all
+            predicted to come out alike, unless this is the `last` try.
     """
     troubles: list[str] = []
     for item in reply.experiments:
@@ -170,5 +178,11 @@ def _designs(
         raise UnusableReply(
             f"Too few usable texts for {', '.join(short)}; {task.count} are wanted for each. "
             f"{'; '.join(troubles)[:600]}"
+        )
+    alike = [id for id, check in checks.items() if task.count > 1 and check.one_sided]
+    if alike and not last:
+        raise UnusableReply(
+            f"The texts for {', '.join(alike)} are all predicted to come out alike; some must be "
+            f"predicted active and some inactive. {'; '.join(troubles)[:600]}"
         )
     return [item for check in checks.values() for item in check.designs(task.count)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from tools.exemplars import Exemplar, TokenStatistic
 
 MARKED = 0.05
 """Share of the scale from which a token is marked with its activation."""
-LEAST_SHARE = 0.002
+LEAST_SHARE = 0.0005
 """Share of the feature's activation below which a token is left out of the table."""
 LONGEST_TOKEN = 40
 """Characters of one token that are shown."""
@@ -26,6 +27,11 @@ REACH = 12
 """Tokens of a context shown on each side, where there is room."""
 BEFORE = 5
 """Tokens shown before a token of the table."""
+_GAP = "\u2009"
+"""Stands between a mark's number and text that would be read as part of it."""
+_NEEDLESS_GAP = re.compile(rf"(»\d+){_GAP}(?![\d{_GAP}])")
+_NO_MARKS = str.maketrans("«»", "‹›")
+"""So that nothing in a corpus looks like a mark."""
 
 
 def feature_rows(dossier: Dossier) -> list[Row]:
@@ -38,6 +44,12 @@ def feature_rows(dossier: Dossier) -> list[Row]:
             "active_windows": counts.n_active_windows,
         }
     ]
+
+
+def threshold_values(dossier: Dossier) -> dict[str, str]:
+    """What counts as active and as inactive, by placeholder."""
+    thresholds = dossier.thresholds
+    return {"active": f"{thresholds.active:g}", "inactive": f"{thresholds.inactive:g}"}
 
 
 def token_rows(dossier: Dossier, most: int, *, in_context: int = 0) -> list[Row]:
@@ -62,7 +74,7 @@ def _token_row(row: TokenStatistic, scale: float) -> dict[str, object]:
     total = row.mean_activation * row.n_present
     return {
         "token": shortened(row.token, LONGEST_TOKEN),
-        "share": round(row.share, 3),
+        "share": round(row.share, 4),
         "mean": round(total / max(row.n_active, 1) / scale, 2) if scale else 0.0,
         "fires": round(row.n_active / row.n_present, 3),
         "n": row.n_present,
@@ -97,7 +109,8 @@ def _contexts(exemplars: Sequence[Exemplar], tokens: Sequence[str]) -> dict[str,
 
 
 def _up_to(exemplar: Exemplar, index: int) -> str:
-    return "".join(exemplar.tokens[max(0, index - BEFORE) : index + 1])[-60:]
+    text = "".join(exemplar.tokens[max(0, index - BEFORE) : index + 1])[-60:]
+    return text.translate(_NO_MARKS)
 
 
 def _off(text: str | None) -> dict[str, str]:
@@ -165,7 +178,9 @@ def excerpt(
 ) -> str:
     """The text around a token, marked: `we «return»9 it`.
 
-    A token with at least 0.05 of the scale is followed by its activation in tenths of the scale.
+    A token with at least 0.05 of the scale is followed by its activation in tenths of the scale,
+    and by a thin space (U+2009), which is no part of the text, where a digit or another thin space
+    comes next. Marks in the text itself become ‹ and ›.
 
     Args:
         tokens: surfaces.
@@ -178,12 +193,16 @@ def excerpt(
     here = slice(begin, centre + reach + 1)
     marked = [_marked(t, a) for t, a in zip(tokens[here], activations[here].tolist(), strict=True)]
     for around in range(reach, 0, -1):
-        text = "".join(marked[max(0, centre - begin - around) : centre - begin + around + 1])
+        text = _joined(marked[max(0, centre - begin - around) : centre - begin + around + 1])
         if len(line_of(text)) <= longest:
             return text
-    return marked[centre - begin]
+    return _joined(marked[centre - begin : centre - begin + 1])
 
 
 def _marked(token: str, activation: float) -> str:
-    shown = shortened(token, LONGEST_TOKEN)
-    return f"«{shown}»{int(10 * activation + 0.5)}" if activation >= MARKED else shown
+    shown = shortened(token, LONGEST_TOKEN).translate(_NO_MARKS)
+    return f"«{shown}»{int(10 * activation + 0.5)}{_GAP}" if activation >= MARKED else shown
+
+
+def _joined(marked: Sequence[str]) -> str:
+    return _NEEDLESS_GAP.sub(r"\1", "".join(marked))

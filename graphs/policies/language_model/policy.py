@@ -27,7 +27,7 @@ from graphs.records import (
     Review,
     Setback,
 )
-from tools.errors import BudgetSpent, LanguageModelError, MalformedReply
+from tools.errors import LanguageModelError, MalformedReply
 from tools.llm.language_model import LanguageModel, Question
 
 R = TypeVar("R")
@@ -40,8 +40,8 @@ class LanguageModelPolicy:
     node that is run again is answered from the ledger.
     """
 
-    prompts: ClassVar[Path] = Path(__file__).parent / "prompts"
-    """Folder of the prompt files; a subclass may have its own."""
+    prompts: ClassVar[Path | str] = Path(__file__).parent / "prompts"
+    """Folder of the prompt files, all four; a subclass may have its own."""
 
     def __init__(self, model: LanguageModel) -> None:
         """Ask `model`.
@@ -50,7 +50,7 @@ class LanguageModelPolicy:
             ConfigError: a prompt file is missing or malformed.
         """
         self._model = model
-        self._prompts = read_prompt_files(self.prompts)
+        self._prompts = read_prompt_files(Path(self.prompts))
 
     @classmethod
     def for_run(cls, services: RunServices) -> Self:
@@ -67,24 +67,23 @@ class LanguageModelPolicy:
         return designing.design_experiments(self._model, prompt, dossier, case, room)
 
     def analyze_evidence(self, dossier: Dossier, case: Case) -> list[Interpretation]:
-        """The model's reading where words are needed, else the counted facts.
+        """The counted facts, and behind them the model's reading where words are needed.
 
-        Verdicts stand without any words: a question that the budget refuses, or that gets no
-        usable reply, leaves the counted facts.
+        Verdicts stand without any words: a question without a usable reply leaves the facts.
+
+        Raises:
+            CallFailed: the server failed to answer.
+            BudgetSpent: the question could not be asked.
         """
         facts = counted_facts(dossier, case)
         if case.final or not latest_round(case).wordy:
             return facts
         prompt = self._prompts["analyzer"]
         try:
-            analysis = self._answer(analyzer_question("analyze_evidence", prompt, dossier, case))
-        except (BudgetSpent, MalformedReply):
+            analysis = self._answer(analyzer_question(prompt, dossier, case))
+        except MalformedReply:
             return facts
-        words = analysis.interpretations
-        return [
-            fact.model_copy(update={"text": words.get(fact.hypothesis, fact.text)})
-            for fact in facts
-        ]
+        return [analysis.interpreted(fact) for fact in facts]
 
     def refine_hypotheses(self, dossier: Dossier, case: Case) -> list[Refinement | Setback]:
         """Rewordings of what came out mixed, and what the evidence suggests besides."""
@@ -96,7 +95,7 @@ class LanguageModelPolicy:
             return given_up
         prompt = self._prompts["analyzer"]
         try:
-            analysis = self._answer(analyzer_question("refine_hypotheses", prompt, dossier, case))
+            analysis = self._answer(analyzer_question(prompt, dossier, case))
         except MalformedReply as failure:
             due = [id for id in case.open if id not in tired]
             return [*given_up, *_set_back(due, clean(f"it was not reworded: {failure}", 300))]
@@ -104,15 +103,15 @@ class LanguageModelPolicy:
 
     def review(self, dossier: Dossier, case: Case) -> Review:
         """Hypotheses on which a decision hangs, if tests are left for them."""
-        requests = self._judgement("refine_hypotheses", dossier, case).requests
+        requests = self._judgement(dossier, case).requests
         return Review(requests=() if case.final else requests)
 
     def conclude(self, dossier: Dossier, case: Case) -> Conclusion:
         """The explanation, each claim of which is shown by the observations under it."""
-        return self._judgement("conclude", dossier, case).conclusion
+        return self._judgement(dossier, case).conclusion
 
-    def _judgement(self, role: str, dossier: Dossier, case: Case) -> Judgement:
-        return self._answer(reviewer_question(role, self._prompts["reviewer"], dossier, case))
+    def _judgement(self, dossier: Dossier, case: Case) -> Judgement:
+        return self._answer(reviewer_question(self._prompts["reviewer"], dossier, case))
 
     def _answer(self, question: Question[R]) -> R:
         """The answer to one question.

@@ -34,11 +34,12 @@ ROLES: Mapping[str, Placeholders] = {
         required=("feature", "tokens", "exemplars"), optional=("count", "token_classes")
     ),
     "designer": Placeholders(
-        required=("hypotheses", "tokens", "exemplars", "results", "count"), optional=("feature",)
+        required=("hypotheses", "tokens", "exemplars", "results", "count"),
+        optional=("feature", "active", "inactive"),
     ),
     "analyzer": Placeholders(
         required=("hypotheses", "results"),
-        optional=("feature", "tokens", "token_classes", "due", "new"),
+        optional=("feature", "tokens", "token_classes", "due", "new", "active", "inactive"),
     ),
     "reviewer": Placeholders(
         required=("hypotheses", "results"), optional=("feature", "tokens", "most_requests")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphs.nodes.generate_hypotheses import MIN_RIVALS
 from graphs.policies.language_model.data_blocks import data_block, fitting
 from graphs.policies.language_model.exhibits import exemplar_rows, feature_rows, token_rows
 from graphs.policies.language_model.prompt_files import PromptFile
 from graphs.policies.language_model.replies import ExplainerReply
 from graphs.policies.language_model.rule_check import RuleCheck
 from graphs.policies.protocols import Dossier
-from graphs.records import Expectation, Proposal
+from graphs.records import Proposal
 from tools.errors import UnusableReply
 from tools.llm.language_model import Question
 from tools.rules import CLASSES
 
 ASKED = 5
-FEWEST = 4
 MOST = 6
 _BANDS = {
     "top": 8,
@@ -28,8 +28,12 @@ _BANDS = {
     "random": 2,
 }
 """Contexts shown of each band: the whole range, and what is measured not to fire."""
-_TOKENS = 40
+_TOKENS = 110
+"""Rows of the token table: its long tail tells a common meaning from a list."""
+_TABLE = 10_000
+"""Characters of the token table."""
 _DOUBTFUL = 16
+"""Tokens shown with contexts."""
 
 
 def explainer_question(prompt: PromptFile, dossier: Dossier) -> Question[list[Proposal]]:
@@ -41,12 +45,12 @@ def explainer_question(prompt: PromptFile, dossier: Dossier) -> Question[list[Pr
     tokens = token_rows(dossier, _TOKENS, in_context=_DOUBTFUL)
     exemplars = exemplar_rows(dossier.exemplars, dossier, _BANDS, longest=230)
     return Question(
-        role="generate_hypotheses",
+        role="explainer",
         feature=dossier.feature,
         prompt=prompt.fill(
             {
                 "feature": data_block("feature", feature_rows(dossier)),
-                "tokens": data_block("tokens", fitting(tokens, 5000)),
+                "tokens": data_block("tokens", fitting(tokens, _TABLE)),
                 "exemplars": data_block("exemplars", exemplars),
                 "count": str(ASKED),
                 "token_classes": ", ".join(CLASSES),
@@ -76,20 +80,27 @@ def _rivals(proposals: Sequence[Proposal]) -> list[Proposal]:
     Raises:
         UnusableReply: too few are left, or none says what fires, or none what does not.
     """
-    kept: dict[tuple[str, Expectation], Proposal] = {}
-    for proposal in proposals:
-        key = (gist(proposal.statement), proposal.polarity)
-        if key not in kept or kept[key].rule is None:
-            kept[key] = proposal
-    rivals = _both_kinds(list(kept.values()))
+    rivals = _both_kinds(_different(proposals))
     polarities = {rival.polarity for rival in rivals}
-    if len(rivals) < FEWEST or len(polarities) < 2:
+    if len(rivals) < MIN_RIVALS or len(polarities) < 2:
         raise UnusableReply(
-            f"At least {FEWEST} different hypotheses are needed, among them some of polarity "
+            f"At least {MIN_RIVALS} different hypotheses are needed, among them some of polarity "
             f"active and at least one of polarity inactive; {len(rivals)} can be used, of "
             f"polarity {' and '.join(sorted(polarities)) or 'none'}."
         )
     return rivals
+
+
+def _different(proposals: Sequence[Proposal]) -> list[Proposal]:
+    """Each of them once; of two that say the same the first, or the one that has a rule."""
+    kept: list[Proposal] = []
+    for proposal in proposals:
+        twin = next((n for n, known in enumerate(kept) if same(proposal, known)), None)
+        if twin is None:
+            kept.append(proposal)
+        elif kept[twin].rule is None:
+            kept[twin] = proposal
+    return kept
 
 
 def _both_kinds(found: list[Proposal]) -> list[Proposal]:
@@ -101,6 +112,18 @@ def _both_kinds(found: list[Proposal]) -> list[Proposal]:
     return kept
 
 
-def gist(statement: str) -> str:
+def same(one: Proposal, other: Proposal) -> bool:
+    """Whether two hypotheses predict the same: by one rule, or in the same words if one has none.
+
+    Words count for nothing where both have rules: those are what is tested.
+    """
+    if one.polarity != other.polarity:
+        return False
+    if one.rule is not None and other.rule is not None:
+        return one.rule == other.rule
+    return _gist(one.statement) == _gist(other.statement)
+
+
+def _gist(statement: str) -> str:
     """A statement without what two wordings of one thing may differ in."""
     return " ".join(statement.casefold().strip(" .").split())

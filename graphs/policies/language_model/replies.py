@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
 
 from graphs.records import Expectation, ExperimentKind
 
@@ -27,7 +34,10 @@ class Reply(BaseModel):
 
 
 class FlatBranch(Reply):
-    """Conditions that all must hold for a token; empty or null for no such condition."""
+    """Conditions that all must hold for a token; empty or null for no such condition.
+
+    Null is taken everywhere, for a server that does not enforce schemas lets it through.
+    """
 
     tokens: list[str] = []
     token_class: str | None = None
@@ -39,6 +49,13 @@ class FlatBranch(Reply):
     inside: str | None = None
     line_start: bool = False
     strength: float
+
+    @field_validator("tokens", "after", "not_after", "within", "line_start", mode="before")
+    @classmethod
+    def _no_condition(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None or info.field_name is None:
+            return value
+        return cls.model_fields[info.field_name].get_default()
 
 
 class FlatRule(Reply):

@@ -14,8 +14,6 @@ from graphs.records import Expectation, Proposal
 from tools.errors import RuleError, UnusableReply
 from tools.rules import Mask, Rule
 
-STRONG = 0.5
-"""Share of the scale from which a token fires strongly."""
 TOO_LOUD = 0.1
 """Share of strong tokens from which a rule about silence is contradicted."""
 LONGEST_STATEMENT = 300
@@ -97,4 +95,4 @@ class RuleCheck:
 
     @property
     def _loud(self) -> Mask:
-        return self._evidence.target >= STRONG
+        return self._evidence.target >= self._dossier.thresholds.active

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import chain, zip_longest
 
 from graphs.policies.language_model.replies import DesignedText
 from graphs.policies.symbolic.texts import expectation
@@ -12,6 +13,7 @@ from tools.rules import Rule, rule_from_json
 
 LONGEST = 400
 """Characters of a text."""
+_USED = "a text was used before"
 _FITTING: dict[Expectation, dict[ExperimentKind, ExperimentKind]] = {
     "active": {"negative_control": "positive"},
     "inactive": {"positive": "negative_control"},
@@ -25,31 +27,42 @@ class TextCheck:
     def __init__(
         self, tokenization: Tokenization, hypothesis: Hypothesis, stale: Collection[str]
     ) -> None:
-        """Take what decides whether a text is usable; `stale` ones were measured before."""
+        """Take what decides whether a text is usable; `stale` ones were measured before.
+
+        Texts that differ in whitespace alone are one text, but for two of a set that are predicted
+        to come out differently: then the whitespace is what is tested.
+        """
         self._tokenization = tokenization
         self._hypothesis = hypothesis
         self._rule: Rule | None = rule_from_json(hypothesis.rule) if hypothesis.rule else None
-        self._seen = set(stale)
+        self._stale = set(map(_plain, stale))
+        self._seen: set[tuple[str, Expectation]] = set()
+        self._texts: set[str] = set()
         self._read: dict[str, list[int]] = {}
         self._trials: list[tuple[ExperimentKind, Trial]] = []
 
     def add(self, item: DesignedText) -> str:
         """Keep a text if it can be used; what is wrong with it otherwise, or an empty string."""
         trouble = self._unmeasurable(item.text) or self._pointless(item)
-        if not trouble:
-            predicted = self._said(item.text) if self._says_what_fires else "inactive"
-            self._keep(item, predicted or item.expected)
-        return trouble
+        if trouble:
+            return trouble
+        predicted = self._said(item.text) if self._says_what_fires else "inactive"
+        return self._keep(item, predicted or item.expected)
 
     @property
     def _says_what_fires(self) -> bool:
         return self._hypothesis.polarity == "active"
 
-    def _keep(self, item: DesignedText, predicted: Expectation) -> None:
+    def _keep(self, item: DesignedText, predicted: Expectation) -> str:
+        key = (_plain(item.text), predicted)
+        if key in self._seen or item.text in self._texts:
+            return _USED
         fitting = _FITTING[predicted] if self._says_what_fires else {}
         trial = Trial(text=item.text, predicted=predicted)
         self._trials.append((fitting.get(item.kind, item.kind), trial))
-        self._seen.add(item.text)
+        self._seen.add(key)
+        self._texts.add(item.text)
+        return ""
 
     def _unmeasurable(self, text: str) -> str:
         if not text.strip():
@@ -58,8 +71,8 @@ class TextCheck:
             return "a text is no valid Unicode"
         if len(text) > LONGEST:
             return f"a text has more than {LONGEST} characters"
-        if text in self._seen:
-            return "a text was used before"
+        if _plain(text) in self._stale:
+            return _USED
         n_tokens, most = len(self._token_ids(text)), self._tokenization.window_size
         return "" if 0 < n_tokens <= most else f"a text has {n_tokens} tokens; 1 to {most} fit"
 
@@ -93,15 +106,37 @@ class TextCheck:
         """Number of usable texts."""
         return len(self._trials)
 
+    @property
+    def one_sided(self) -> bool:
+        """Whether a hypothesis about activity is put to no test on one of the two sides."""
+        predicted = {trial.predicted for _, trial in self._trials}
+        return self._says_what_fires and len(predicted) == 1
+
     def designs(self, most: int) -> list[Design | Setback]:
-        """At most so many texts, one design for each kind; a setback where there is none."""
+        """At most so many texts, of both predictions alike; one design for each kind.
+
+        A setback where there is none.
+        """
         if not self._trials:
             reason = "the language model designed no text for it that can be measured"
             return [Setback(hypothesis=self._hypothesis.id, reason=reason)]
         kinds: dict[ExperimentKind, list[Trial]] = {}
-        for kind, trial in self._trials[:most]:
+        for kind, trial in self._chosen(most):
             kinds.setdefault(kind, []).append(trial)
         return [
             Design(hypothesis=self._hypothesis.id, kind=kind, trials=tuple(trials))
             for kind, trials in kinds.items()
         ]
+
+    def _chosen(self, most: int) -> Sequence[tuple[ExperimentKind, Trial]]:
+        """The first texts, taken from both predictions in turn, in their old order."""
+        sides: list[list[int]] = [
+            [n for n, (_, trial) in enumerate(self._trials) if trial.predicted == side]
+            for side in ("active", "inactive")
+        ]
+        in_turn = [n for n in chain.from_iterable(zip_longest(*sides)) if n is not None]
+        return [self._trials[n] for n in sorted(in_turn[:most])]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from graphs.policies.protocols import Case, Dossier
 from graphs.policies.symbolic.standing import Standing
 from graphs.policies.symbolic.statements import labels
-from graphs.records import Claim, Conclusion, Expectation, Hypothesis
+from graphs.records import Claim, Conclusion, Expectation, Hypothesis, HypothesisStatus
 from tools.rules import Rule, rule_from_json
 
 _MOST_WORDS = 45
 """Words after which a description stops naming weaker branches."""
 _CLEAR = 0.25
 """Share of the strongest branch below which a branch is left to the rule, out of the words."""
-_RANK = {"confirmed": 0, "refined": 1, "undecided": 1, "pending": 1, "refuted": 2}
+STANDING: Mapping[HypothesisStatus, int] = {
+    "confirmed": 0,
+    "refined": 1,
+    "undecided": 1,
+    "pending": 1,
+    "refuted": 2,
+}
+"""What an explanation should rather rest on: the lower, the better."""
 
 
 def conclude(dossier: Dossier, case: Case) -> Conclusion:
@@ -35,15 +42,20 @@ def conclude(dossier: Dossier, case: Case) -> Conclusion:
 
 def _leader(case: Case, standing: Standing) -> Hypothesis:
     active = [h for h in case.hypotheses if h.polarity == "active"]
-    return min(active, key=lambda h: (_RANK[h.status], -standing.support(h)))
+    return min(active, key=lambda h: (STANDING[h.status], -standing.support(h)))
 
 
 def _description(leader: Hypothesis, rule: Rule | None) -> str:
     statement = leader.statement if rule is None else f"Fires on {_clear(rule).sentence()}."
-    if leader.status == "confirmed":
-        return statement
-    lowered = statement[:1].lower() + statement[1:]
-    if leader.status == "refuted":
+    return hedged(statement, leader.status)
+
+
+def hedged(description: str, status: HypothesisStatus) -> str:
+    """A description, said to be a guess where the status of what it rests on leaves it one."""
+    if status == "confirmed":
+        return description
+    lowered = description[:1].lower() + description[1:]
+    if status == "refuted":
         return f"All that it was thought to fire on was refuted; the last guess: {lowered}"
     return f"Nothing that it fires on was confirmed; the best guess: {lowered}"
 
