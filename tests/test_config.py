@@ -56,6 +56,7 @@ def test_defaults_are_those_documented(tmp_path: Path) -> None:
         ({"llm": {"modle": "m"}}, "unknown key llm.modle; did you mean 'model'?"),
         ({"llm": {"model": "m", "timeout": 3}}, "did you mean 'timeout_s'?"),
         ({"llm": {"model": ""}}, "llm.model"),
+        ({"llm": {"model": "m", "api_key_env": "sk-1234"}}, "api_key_env: name an environment"),
         ({"llm": {"model": "m", "concurrency": 0}}, "llm.concurrency"),
         ({"llm": {"model": "m", "roles": {"analyser": {}}}}, "did you mean 'analyzer'?"),
         ({"llm": {"model": "m", "roles": {"reviewer": {"modl": "x"}}}}, "did you mean 'model'?"),
@@ -158,3 +159,9 @@ def test_a_call_costs_what_the_table_says() -> None:
     assert cost == pytest.approx(2 * 1.0 + 0.1 + 10.0)
     same = Price(input=1.0, output=10.0)
     assert same.cost(tokens_in=3_000_000, tokens_out=0, tokens_cached=1_000_000) == 3.0
+
+
+def test_a_key_in_the_place_of_its_name_is_not_repeated() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config({**GOOD, "llm": {"model": "m", "api_key_env": "sk-verysecret"}})
+    assert "verysecret" not in str(caught.value)

@@ -168,10 +168,11 @@ class Nested(BaseHTTPRequestHandler):
 def test_a_body_nested_deeper_than_python_reads_is_tried_again(database: Database) -> None:
     with HTTPServer(("127.0.0.1", 0), Nested) as server, ThreadPoolExecutor(1) as thread:
         thread.submit(server.serve_forever)
-        with asking(database, f"http://127.0.0.1:{server.server_port}/v1") as model:
-            answers = model.ask([question()])
-        server.shutdown()
-    assert answers == ["tea"]
+        try:
+            with asking(database, f"http://127.0.0.1:{server.server_port}/v1") as model:
+                assert model.ask([question()]) == ["tea"]
+        finally:
+            server.shutdown()
     assert database.rows("SELECT attempts, error FROM llm_calls") == [(2, None)]
 
 

@@ -19,7 +19,8 @@ from tests.llm_server import LoopbackServer, Reply
 from tools.database import Database
 from tools.errors import ConfigError, LanguageModelUnusable
 from tools.llm.chat import Chat, http_client
-from tools.llm.settings import LlmSettings
+from tools.llm.openai_model import OpenAIModel
+from tools.llm.settings import LlmBudget, LlmSettings
 
 PLANTED = "sk-planted-5f1d8c3b9a7e4f60"
 MESSAGES = [{"role": "user", "content": "hello"}]
@@ -240,3 +241,15 @@ def test_without_a_key_nothing_is_taken_for_one(database: Database) -> None:
     with LoopbackServer(good) as server, asking(database, server) as model:
         server.script(Reply(json.dumps({"word": "none"})))
         assert model.ask([question()]) == ["none"]
+
+
+@pytest.mark.parametrize("key", ["\u201csecret123\u201d", "two words", "tab\there"])
+def test_a_key_that_no_server_could_get_is_refused_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    settings = LlmSettings(model="m", base_url="http://127.0.0.1:1/v1", api_key_env="MY_KEY")
+    nothing = LlmBudget()
+    with pytest.raises(ConfigError, match="MY_KEY holds a character") as caught:
+        OpenAIModel(settings, database, "run-1", per_feature=nothing, per_run=nothing)
+    assert key not in str(caught.value)

@@ -47,6 +47,10 @@ class CallFailed(LanguageModelError):
     """The server failed to answer one request, however often it was tried."""
 
 
+class RequestRefused(LanguageModelError):
+    """The server refuses this very request: sent again, it would be refused again."""
+
+
 class UnusableReply(LanguageModelError):
     """A reply has the right shape and says something that cannot be used."""
 

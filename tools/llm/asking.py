@@ -6,9 +6,10 @@ from typing import Any, Generic, TypeVar
 
 from tools.errors import LanguageModelError, MalformedReply, UnusableReply
 from tools.llm.chat import Chat, Message, Request
+from tools.llm.escaping import escaped
 from tools.llm.language_model import Question
 from tools.llm.replies import CUT_OFF, Reply
-from tools.llm.structured import parsed
+from tools.llm.structured import parsed, without_thinking
 
 R = TypeVar("R")
 
@@ -66,9 +67,12 @@ def _opening(question: Question[Any]) -> list[Message]:
 
 
 def _correction(reply: Reply, complaint: str) -> list[Message]:
-    said = reply.text if len(reply.text) <= LONGEST_ECHO else f"{reply.text[:LONGEST_ECHO]}…"
+    # Both may repeat what a corpus says, and neither is within a block of data.
+    said = escaped(without_thinking(reply.text))
+    said = said if len(said) <= LONGEST_ECHO else f"{said[:LONGEST_ECHO]}…"
+    told = " ".join(escaped(complaint).split())
     wrong = (
-        f"That reply cannot be used: {complaint}. Answer again, in full: one JSON object of the "
+        f"That reply cannot be used: {told}. Answer again, in full: one JSON object of the "
         "required schema and nothing else."
     )
     return [

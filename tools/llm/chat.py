@@ -100,7 +100,7 @@ class Chat:
 
         Raises:
             PassingFailure: it failed, and another attempt may not.
-            CallFailed: the server refuses this request.
+            RequestRefused: the server refuses this request.
             LanguageModelUnusable: the server refuses any request.
         """
         # Through extra_body, for the client reads replies to a response_format of its own itself,
@@ -114,8 +114,9 @@ class Chat:
         except openai.APIError as error:
             # Not as the cause: its message may repeat the key.
             raise explained(error, self.server) from None
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            # langchain-openai takes a body apart without looking whether it is a completion.
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            # langchain-openai takes a body apart without looking whether it is a completion, and
+            # JSON may be nested deeper than Python reads.
             what = self.server.quote(str(error))
             raise PassingFailure(f"a body that is no chat completion ({what})") from None
         return self._read(message)
@@ -171,5 +172,10 @@ def _key(variable: str | None) -> SecretStr:
         raise ConfigError(
             f"the environment variable {variable} holds no key; set it (export {variable}=...), "
             "name another one in llm.api_key_env, or set llm.base_url for a server without keys."
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigError(
+            f"the environment variable {variable} holds a character that no key has, such as a "
+            "blank or a typographic quotation mark; set it to the key alone."
         )
     return SecretStr(key)

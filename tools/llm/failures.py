@@ -13,14 +13,21 @@ from typing import Any, cast
 import openai
 from pydantic import SecretStr
 
-from tools.errors import CallFailed, LanguageModelError, LanguageModelUnusable
+from tools.errors import LanguageModelError, LanguageModelUnusable, RequestRefused
 
 LONGEST_QUOTE = 400
-SHORTEST_SECRET = 8
-"""Shorter keys are placeholders such as `none`, and parts of ordinary words."""
+SHORTEST_SECRET = 4
+"""Shorter keys hide nothing, and are parts of ordinary words."""
+
+GO_ON = (
+    "`saesage explain CONFIG` with a corrected base_url or api_key_env goes on with the same run; "
+    "`resume` uses the stored ones."
+)
+"""How they reach a run that has begun."""
 
 _PASSING = {408, 409, 425, 429}
-_KEY = re.compile(r"\bsk-[\w*.-]+|\bBearer\s+\S+", re.IGNORECASE)
+_KEY = re.compile(r"\bsk-[\w*.-]+|\bBearer\s+\S+|\S*\*{3,}\S*", re.IGNORECASE)
+"""What looks like a key, or like what is left of one between asterisks."""
 
 _HINTS: tuple[tuple[str, str], ...] = (
     (
@@ -74,7 +81,9 @@ class Server:
     def without_key(self, text: str) -> str:
         """The text, in which the server may have repeated the key, without it."""
         secret = self.key.get_secret_value()
-        return text.replace(secret, "[key]") if len(secret) >= SHORTEST_SECRET else text
+        if self.key_env is None or len(secret) < SHORTEST_SECRET:
+            return text
+        return text.replace(secret, "[key]")
 
     def quote(self, text: str) -> str:
         """The server's words, short and without keys: servers repeat those they refuse, in part."""
@@ -95,7 +104,7 @@ def unreachable(server: Server, what: str) -> LanguageModelUnusable:
     """Nothing answers at the address, however often it was tried."""
     return LanguageModelUnusable(
         f"no language model answers at {server.base_url} ({what}); "
-        "start the server, or correct llm.base_url."
+        f"start the server, or correct llm.base_url. {GO_ON}"
     )
 
 
@@ -134,7 +143,7 @@ def _of_status(error: openai.APIStatusError, server: Server) -> PassingFailure |
         return LanguageModelUnusable(f"{server.base_url} answered {status}: {told} {remedy}")
     hint = next((hint for pattern, hint in _HINTS if re.search(pattern, told, re.I)), None)
     advice = f" Perhaps {hint}." if hint else ""
-    return CallFailed(f"{server.model} refused the request with {status}: {told}{advice}")
+    return RequestRefused(f"{server.model} refused the request with {status}: {told}{advice}")
 
 
 def _remedy(status: int, server: Server) -> str | None:
@@ -144,7 +153,7 @@ def _remedy(status: int, server: Server) -> str | None:
         case 401 if variable is None:
             return (
                 "It wants a key: put it into an environment variable, "
-                "and that variable's name into llm.api_key_env."
+                f"and that variable's name into llm.api_key_env. {GO_ON}"
             )
         case 401:
             return f"Put a valid key into the environment variable {variable}."
@@ -152,11 +161,11 @@ def _remedy(status: int, server: Server) -> str | None:
             return "Pay for the account, then resume."
         case 403:
             key = f"the key in {variable}" if variable else "llm.api_key_env"
-            return f"Check {key} and whether it may use model {server.model}."
+            return f"Check {key} and whether it may use model {server.model}. {GO_ON}"
         case 404 | 405:
             return (
                 f"Check the model's name, llm.model={server.model}, and llm.base_url, "
-                "which usually ends in /v1."
+                f"which usually ends in /v1. {GO_ON}"
             )
         case _:
             return None

@@ -28,7 +28,7 @@ class Question(Generic[R]):
     """One request for a structured reply."""
 
     role: str
-    """The node that asks, which may have a model of its own."""
+    """Who is asked, such as `explainer`; a role may have a model of its own."""
     feature: int
     prompt: Prompt
     reply: type[BaseModel]
@@ -48,8 +48,10 @@ class LanguageModel(Protocol):
         """Ask all at once and wait for the answers, in the questions' order.
 
         Each answer stands for itself. MalformedReply in its place: no usable reply came, however
-        often it was asked. CallFailed: the server failed to answer. BudgetSpent: the question was
-        not sent, because the budget of the feature or the run is used up.
+        often it was asked; asked again, the same question ends so again at no cost. CallFailed:
+        the server failed to answer, and may not later. RequestRefused: the server refuses this
+        question, now and later. BudgetSpent: the question was not sent, because the budget of the
+        feature or the run is used up, counting what is still under way.
 
         Raises:
             LanguageModelUnusable: no question can be answered: the key, the model's name or the

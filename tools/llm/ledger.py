@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tools.database import Database
+from tools.database import Database, insert
 from tools.llm.replies import Answer, Reply, Usage
 
 LLM_DDL: tuple[str, ...] = (
@@ -30,7 +30,7 @@ LLM_DDL: tuple[str, ...] = (
     "FROM llm_calls GROUP BY run, feature",
 )
 """`llm_calls` has a row for each question that was sent, asking again included; rows are only ever
-added, and marked superseded when a question ended without a usable reply. `attempts` counts the
+added, and marked superseded when a feature failed for want of a usable reply. `attempts` counts the
 HTTP requests that it took, `latency` is in seconds and, like `asked_at` (UTC), that of the last
 attempt; `cost` in US dollars is NULL without prices, `error` is NULL if there is a reply.
 `llm_costs` sums up by run and feature; `calls` are the answered ones, `requests` all attempts."""
@@ -168,12 +168,8 @@ class Ledger:
 
     def _insert(self, rows: Sequence[tuple[int, LedgerEntry]]) -> None:
         values = [entry.row(row_id) for row_id, entry in rows]
-        places = f"({', '.join('?' * len(values[0]))})"
         with self._database.transaction() as connection:
-            connection.execute(
-                f"INSERT INTO llm_calls VALUES {', '.join([places] * len(values))}",
-                [value for row in values for value in row],
-            )
+            insert(connection, "llm_calls", values)
 
     def _mark(self, request_hashes: Sequence[str]) -> None:
         places = ", ".join("?" * len(request_hashes))

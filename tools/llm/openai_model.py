@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -14,6 +16,7 @@ from tools.errors import (
     CallFailed,
     LanguageModelError,
     MalformedReply,
+    RequestRefused,
 )
 from tools.llm.asking import Asking
 from tools.llm.chat import Chat, Request, http_client
@@ -28,7 +31,7 @@ from tools.llm.spending import Spending
 
 R = TypeVar("R")
 
-_OUTCOMES = (CallFailed, BudgetSpent)
+_OUTCOMES = (CallFailed, RequestRefused, BudgetSpent)
 
 
 class OpenAIModel:
@@ -63,10 +66,15 @@ class OpenAIModel:
             self._ledger.answered(run), settings.prices, per_feature=per_feature, per_run=per_run
         )
         self._replies = ReplyCache(run, self._ledger, spending, Sender(settings))
+        self._malformed: defaultdict[int, set[str]] = defaultdict(set)
+        self._noting = threading.Lock()
         self._thread = LoopThread("language model")
 
     def ask(self, questions: Sequence[Question[R]]) -> list[R | LanguageModelError]:
-        """Ask all at once; see LanguageModel.
+        """Ask all at once; see LanguageModel for what may stand in an answer's place.
+
+        Unusable replies are kept as any other, so that nobody pays for them again: only
+        `forget_malformed` lets the same question be put afresh.
 
         Raises:
             LanguageModelUnusable: no question can be answered: the key, the model's name or the
@@ -80,8 +88,23 @@ class OpenAIModel:
             replies = self._thread.run(self._replies_to(waiting, requests))
             for asking, reply in zip(waiting, replies, strict=True):
                 asking.take(reply)
-        self._forget_malformed(askings)
+        self._note_malformed(askings)
         return [asking.outcomes[0] for asking in askings]
+
+    def forget_malformed(self, feature: int) -> None:
+        """Let the feature's questions that ended as MalformedReply be put afresh from now on.
+
+        To be called once the failure is stored. Whoever is killed before that finds the same
+        replies again, and fails again with nothing paid twice.
+
+        Raises:
+            DatabaseError: it could not be stored.
+            KeyboardInterrupt: `close` was called.
+        """
+        with self._noting:
+            hashes = self._malformed.pop(feature, None)
+        if hashes:
+            self._thread.run(self._ledger.supersede(sorted(hashes)))
 
     def close(self) -> None:
         """End what is under way; each `ask` that waits raises KeyboardInterrupt. Idempotent."""
@@ -111,12 +134,12 @@ class OpenAIModel:
             replies.append(outcome)
         return replies
 
-    def _forget_malformed(self, askings: Sequence[Asking[R]]) -> None:
-        """Let unusable replies answer nothing any more, or a resumed run would get them again."""
+    def _note_malformed(self, askings: Sequence[Asking[R]]) -> None:
         for asking in askings:
             if isinstance(asking.outcomes[0], MalformedReply):
-                hashes = [request.hash for request in asking.requests]
-                self._thread.run(self._ledger.supersede(hashes))
+                with self._noting:
+                    noted = self._malformed[asking.question.feature]
+                    noted.update(request.hash for request in asking.requests)
 
 
 def _chats(

@@ -6,14 +6,14 @@ import asyncio
 from typing import Any
 from weakref import WeakValueDictionary
 
-from tools.errors import CallFailed, LanguageModelUnusable
+from tools.errors import LanguageModelError
 from tools.llm.chat import Chat, Request
 from tools.llm.language_model import Question
-from tools.llm.ledger import Ledger, LedgerEntry
+from tools.llm.ledger import AnsweredCall, Ledger, LedgerEntry
 from tools.llm.replies import Answer, Reply, Usage
 from tools.llm.sending import Attempts, Sender
 from tools.llm.settings import Price
-from tools.llm.spending import Spending
+from tools.llm.spending import Reserved, Spending
 
 
 class ReplyCache:
@@ -32,6 +32,7 @@ class ReplyCache:
         Raises:
             BudgetSpent: it would have to be sent, and a budget is used up.
             CallFailed: the server gave no reply.
+            RequestRefused: the server refuses this request.
             LanguageModelUnusable: the server refuses any request, or nothing answers there.
             DatabaseError: the reply could not be stored.
         """
@@ -44,6 +45,15 @@ class ReplyCache:
 
     async def _paid(self, question: Question[Any], chat: Chat, request: Request) -> Reply:
         attempts = Attempts()
+        reserved: list[Reserved] = []
+
+        def admit() -> None:
+            model, n_sent = chat.server.model, len(request.text)
+            reserved.append(self._spending.admit(question.feature, model, n_sent))
+
+        def settle(call: AnsweredCall | None = None) -> None:
+            for each in reserved:
+                self._spending.settle(each, call)
 
         def entry(answer: Answer | None = None, error: str | None = None) -> LedgerEntry:
             cost = None if answer is None else _cost(chat.price, answer.usage)
@@ -64,21 +74,28 @@ class ReplyCache:
             )
 
         try:
-            answer = await self._sender.send(
-                chat, request, attempts, lambda: self._spending.admit(question.feature)
-            )
-        except (CallFailed, LanguageModelUnusable) as error:
-            self._spending.settle(question.feature, None)
-            await self._ledger.write(entry(error=str(error)))
-            raise
-        except asyncio.CancelledError:
+            answer = await self._sender.send(chat, request, attempts, admit)
+        except LanguageModelError as error:
+            settle()
             if attempts.count:
-                self._ledger.put(entry(error="cancelled"))
+                await self._ledger.write(entry(error=str(error)))
+            raise
+        except BaseException as error:
+            settle()
+            if attempts.count:
+                # Nobody waits for it: `flush` does, at the end.
+                self._ledger.put(entry(error=_told(error, chat)))
             raise
         answered = entry(answer)
-        self._spending.settle(question.feature, answered.used(answer))
+        settle(answered.used(answer))
         await self._ledger.write(answered)
         return answer.reply
+
+
+def _told(error: BaseException, chat: Chat) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    return chat.server.quote(f"{type(error).__name__}: {error}")
 
 
 def _cost(price: Price | None, usage: Usage) -> float | None:

@@ -81,7 +81,8 @@ class Sender:
             admit: Called right before the first attempt; what it raises ends all.
 
         Raises:
-            CallFailed: the request was refused, or there was no reply to any attempt.
+            CallFailed: there was no reply to any attempt.
+            RequestRefused: the server refuses this request.
             LanguageModelUnusable: the server refuses any request, or nothing answers there.
         """
         retrying = AsyncRetrying(
@@ -133,7 +134,7 @@ class Sender:
 
 
 def _pause(state: RetryCallState) -> float:
-    """Seconds until the next attempt: what the server asks for, never less."""
+    """Seconds until the next attempt: at least what the server asks for, up to LONGEST_WAIT_S."""
     failure = state.outcome.exception() if state.outcome else None
     if not isinstance(failure, PassingFailure) or not failure.after:
         return BACK_OFF(state)

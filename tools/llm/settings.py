@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -15,6 +17,32 @@ from pydantic import (
     PositiveInt,
     model_validator,
 )
+
+
+def _without_user(address: str) -> str:
+    if "@" in address:
+        # Not repeated: what stands before it is likely a password, and configurations are stored.
+        raise ValueError(
+            "it holds a user's name or password, which would be stored with the run; take out what "
+            "stands before @, put the key into an environment variable and its name into "
+            "api_key_env"
+        )
+    return address
+
+
+Address: TypeAlias = Annotated[str, AfterValidator(_without_user)]
+"""Of a server; without a password."""
+
+
+def _a_name(variable: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+        # Without repeating it: it may be the key itself.
+        raise ValueError("name an environment variable, such as MY_KEY; the key belongs into that")
+    return variable
+
+
+VariableName: TypeAlias = Annotated[str, AfterValidator(_a_name)]
+"""Of an environment variable; never its value."""
 
 
 class Price(BaseModel):
@@ -40,8 +68,8 @@ class LlmOverrides(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str | None = None
-    base_url: str | None = None
-    api_key_env: str | None = None
+    base_url: Address | None = None
+    api_key_env: VariableName | None = None
     temperature: NonNegativeFloat | None = None
     max_output_tokens: PositiveInt | None = None
     reasoning_effort: str | None = None
@@ -56,9 +84,9 @@ class LlmSettings(BaseModel):
 
     model: str = Field(min_length=1)
     """Name of the model, as the server knows it."""
-    base_url: str | None = None
+    base_url: Address | None = None
     """Root of the server's API, such as http://localhost:8000/v1; None for OpenAI's own."""
-    api_key_env: str | None = None
+    api_key_env: VariableName | None = None
     """Name of the environment variable with the key. None means OPENAI_API_KEY for OpenAI's own
     server, and no key at all for another: no key is sent to a server it is not meant for."""
     temperature: NonNegativeFloat | None = None
@@ -109,7 +137,11 @@ class LlmSettings(BaseModel):
 
 
 class LlmBudget(BaseModel):
-    """What language-model calls may use up; None for no limit."""
+    """What language-model calls may use up; None for no limit.
+
+    What is under way counts as what it will likely use, so that near the end of a budget it
+    depends on timing which calls still get through.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -21,6 +22,9 @@ checked against them all the same."""
 
 _REMEMBERED = 256
 """Shapes whose schema is kept; those made for one question are let go of."""
+
+_THINKING = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
+"""What some servers leave before the reply of a model that thinks aloud."""
 
 _ERRORS_TOLD = 5
 _LONGEST_ERROR = 300
@@ -56,7 +60,7 @@ def _strict(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parsed(reply: Reply, shape: type[M]) -> M:
-    """The reply as a record.
+    """The reply as a record: of several, the last, for a model that thinks aloud concludes there.
 
     Raises:
         UnusableReply: there is none of this shape in it; says what is wrong, to the model.
@@ -68,20 +72,29 @@ def parsed(reply: Reply, shape: type[M]) -> M:
     if not reply.text.strip():
         raise UnusableReply("it is empty")
     complaint: UnusableReply | None = None
-    for candidate in _objects(reply.text):
-        if not _is_unicode(candidate):
-            complaint = complaint or UnusableReply("it has escapes that are no Unicode characters")
-            continue
+    for candidate in reversed(list(_objects(without_thinking(reply.text)))):
         try:
-            record = shape.model_validate(candidate)
-        except ValidationError as error:
-            complaint = complaint or UnusableReply(_told(error))
-            continue
-        # A shape whose fields all have defaults would take any object, a part of a broken one too.
-        if candidate.keys() & shape.model_fields.keys():
-            return record
-        complaint = complaint or UnusableReply(f"it has none of: {', '.join(shape.model_fields)}")
+            return _record(candidate, shape)
+        except UnusableReply as error:
+            complaint = complaint or error
     raise complaint or UnusableReply("there is no complete JSON object in it")
+
+
+def without_thinking(text: str) -> str:
+    """The text without the thoughts that it begins with."""
+    return _THINKING.sub("", text, count=1) if _THINKING.match(text) else text
+
+
+def _record(candidate: dict[str, Any], shape: type[M]) -> M:
+    _check_storable(candidate)
+    try:
+        record = shape.model_validate(candidate)
+    except ValidationError as error:
+        raise UnusableReply(_told(error)) from None
+    # A shape whose fields all have defaults would take any object, a part of a broken one too.
+    if not candidate.keys() & shape.model_fields.keys():
+        raise UnusableReply(f"it has none of: {', '.join(shape.model_fields)}")
+    return record
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
@@ -99,13 +112,14 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         start = text.find("{", end)
 
 
-def _is_unicode(value: object) -> bool:
-    """Whether no string in it has a lone surrogate, which JSON can escape and nothing can store."""
+def _check_storable(value: object) -> None:
+    """Refuse what JSON can escape and nothing can store, and what nobody could walk through."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        raise UnusableReply("it has escapes that are no Unicode characters") from None
+    except RecursionError:
+        raise UnusableReply("it is nested too deeply") from None
 
 
 def _refuse(constant: str) -> float:
