@@ -20,7 +20,7 @@ FATAL = (DatabaseError, LanguageModelUnusable)
 PASSING = (CallFailed, MalformedReply)
 """What a server's bad minute looks like."""
 
-PASSES = 3
+PASSES = 2
 """How often in all a feature is tried that failed in a way that may pass."""
 
 GLANCE_SECONDS = 0.5

@@ -37,7 +37,7 @@ from tests import policies
 from tests.fakes import FakeSubject, Planted, fake_corpus
 from tests.policies import FIRING, ScriptedPolicy
 from tools.corpus import CorpusSpec
-from tools.errors import EvidenceError, PolicyError, RuleError
+from tools.errors import EvidenceError, MalformedReply, PolicyError, RuleError
 from tools.exemplars import Exemplar, Split
 from tools.harvest.harvest import Harvest, harvest
 from tools.harvest.sampling import sample_corpus
@@ -450,6 +450,18 @@ def test_a_refuted_rival_that_is_cited_costs_no_confidence(make_context: MakeCon
     assert thorough["explanation"] is not None
     assert len(thorough["explanation"].claims) == len(plain["explanation"].claims) + 1
     assert thorough["explanation"].confidence == plain["explanation"].confidence
+
+
+def test_without_usable_words_the_measurements_speak(make_context: MakeContext) -> None:
+    class Speechless(ScriptedPolicy):
+        def conclude(self, dossier: Any, case: Any) -> Conclusion:
+            raise MalformedReply("m gave reviewer no usable reply, asked 3 times")
+
+    state = explain(make_context(Speechless()))
+    assert state["status"] == "explained"
+    assert state["explanation"] is not None
+    assert "return" in state["explanation"].description
+    assert "worded from the measurements: m gave" in state["explanation"].confidence_basis
 
 
 def test_why_a_policy_gives_up_is_kept_with_the_hypothesis(make_context: MakeContext) -> None:

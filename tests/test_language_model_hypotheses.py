@@ -141,17 +141,28 @@ def guesses(*rules: dict[str, Any] | None, silent: Any = None, **more: Any) -> d
     return {"observation": "o", "hypotheses": [*found, quiet], **more}
 
 
-def test_rules_are_executed_on_the_propose_split_before_any_experiment() -> None:
+def test_what_the_propose_split_contradicts_costs_no_experiment() -> None:
     wrong = flat({"tokens": [" or", " but"], "strength": 1})
-    policy, model = answering(guesses(flat(AND), wrong, None, silent=flat(AND)))
-    right, missing, plain, loud = policy.generate_hypotheses(DOSSIER)
+    policy, model = answering(guesses(flat(AND), wrong, None, None))
+    right, *others = policy.generate_hypotheses(DOSSIER)
     assert right.rule is not None
     assert right.note.startswith("its rule agrees with the propose split: r = 1.00 over ")
-    assert (missing.rule, plain.rule, loud.rule) == (None, None, None)
-    assert "contradicts it: it holds on none of" in missing.note
-    assert "contradicts it: it holds on" in loud.note
-    assert plain.note == ""
+    assert [other.statement for other in others] == [
+        "Fires on thing 2.",
+        "Fires on thing 3.",
+        "Does not fire on names.",
+    ]
     assert not model.complaints
+
+
+def test_with_too_few_rivals_left_it_is_said_what_is_contradicted() -> None:
+    wrong = flat({"tokens": [" or", " but"], "strength": 1})
+    bad, good = guesses(flat(AND), wrong, None, silent=flat(AND)), guesses(flat(AND), None, None)
+    policy, model = answering(bad, good)
+    assert len(policy.generate_hypotheses(DOSSIER)) == 4
+    (complaint,) = model.complaints
+    assert "contradicts the rule of 'Fires on thing 1.': it holds on none of" in complaint
+    assert "contradicts the rule of 'Does not fire on names.': it holds on" in complaint
 
 
 def test_a_quiet_rule_about_silence_is_kept_with_its_counts() -> None:

@@ -17,7 +17,7 @@ from graphs.policies.language_model import LanguageModelPolicy
 from graphs.policies.protocols import Case, Thresholds
 from graphs.policies.registry import load_policies
 from graphs.policies.symbolic.analysis import analyze_evidence as counted_facts
-from graphs.records import Design, Refinement, Setback
+from graphs.records import Design, Refinement, Review, Setback
 from graphs.state import ExplainState, initial_state
 from tests.language_models import (
     FakeLanguageModel,
@@ -214,7 +214,6 @@ def policy_that_gets(*outcomes: Any) -> LanguageModelPolicy:
     "ask",
     [
         lambda policy: policy.generate_hypotheses(dossier_of("digits")),
-        lambda policy: policy.review(dossier_of("digits"), after_a_round()),
         lambda policy: policy.conclude(dossier_of("digits"), after_a_round()),
     ],
 )
@@ -311,6 +310,16 @@ def test_new_ideas_are_asked_for_where_nothing_is_confirmed() -> None:
     later = [hypothesis(id, round=1, status="refuted") for id in ("H2", "H3")]
     spent = case_of(hypothesis("H1"), *later, results=results, open=())
     assert policy_that_gets(FAILED).refine_hypotheses(dossier, spent) == []
+
+
+@pytest.mark.parametrize("failure", [SPENT, FAILED])
+def test_a_review_that_a_budget_or_server_refuses_is_raised(failure: LanguageModelError) -> None:
+    with pytest.raises(type(failure)):
+        policy_that_gets(failure).review(dossier_of("digits"), after_a_round())
+
+
+def test_a_review_without_a_usable_reply_asks_for_nothing() -> None:
+    assert policy_that_gets(MALFORMED).review(dossier_of("digits"), after_a_round()) == Review()
 
 
 @pytest.mark.parametrize("answered", [0, 1, 3, 6, 7])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from tenacity import wait_fixed
 
 from tests.llm_explaining import make_subject, saesage_says, write_config
 from tests.llm_server import Failure, LoopbackServer
 from tests.llm_server.scientist import scientist
 from tools.llm import sending
+from tools.llm.failures import Server
 
 PLANTED = "planted-7c1e5a90d4b26f38"
 
@@ -48,6 +51,17 @@ def test_the_right_key_is_nowhere(
         check_sent(server)
     assert "is odd" in text
     check_nowhere(tmp_path, text)
+
+
+@pytest.mark.parametrize("key", [PLANTED, "sk-a/b+c"])
+def test_a_key_that_json_hides_is_found(key: str) -> None:
+    server = Server("m", "http://host/v1", "MY_KEY", SecretStr(key))
+    first, rest = key[0], key[1:]
+    for hidden in (f"\\u{ord(first):04x}{rest}", key.replace("/", "\\/")):
+        reply = f'{{"word": "tea {hidden}", "other": "\\u00e9 \\n"}}'
+        assert key not in json.loads(server.without_key(reply))["word"]
+    harmless = '{"word": "\\u0041 \\/ \\u00e9"}'
+    assert server.without_key(harmless) == harmless
 
 
 def run(

@@ -15,7 +15,7 @@ from graphs.records import Conclusion, Explanation, FeatureStatus, Hypothesis, O
 from graphs.routing import out_of_budget
 from graphs.state import ExplainState, StateUpdate, merge_by_id, open_hypotheses
 from graphs.verdicts import confidence, predictions_of, tally
-from tools.errors import BudgetSpent, EvidenceError
+from tools.errors import BudgetSpent, EvidenceError, MalformedReply
 from tools.rules import rule_from_json
 
 
@@ -33,7 +33,7 @@ def conclude(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpda
     final: ExplainState = {**state, "hypotheses": hypotheses, "requests": ()}
     if not hypotheses:
         return {"status": "budget"}
-    conclusion, stopped = _word(final, context)
+    conclusion, stopped, remark = _word(final, context)
     if conclusion.rule is not None:
         rule_from_json(conclusion.rule)
     cited = cited_observations(conclusion, state["observations"])
@@ -44,26 +44,32 @@ def conclude(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpda
     return {
         "hypotheses": closed,
         "requests": (),
-        "explanation": _explanation(conclusion, cited, final, context.thresholds),
+        "explanation": _explanation(conclusion, cited, final, context.thresholds, remark),
         "status": status,
         "stopped": stopped,
     }
 
 
 class Wording(NamedTuple):
-    """A conclusion, and which budget kept the policy from wording it."""
+    """A conclusion, and what kept the policy from wording it."""
 
     conclusion: Conclusion
     stopped: str
+    """Which budget ended the investigation; empty for none."""
+    remark: str = ""
+    """Why the measurements were left to speak for themselves."""
 
 
 def _word(state: ExplainState, context: ExplainContext) -> Wording:
-    """Ask the policy; where no call is left, let the measurements speak for themselves."""
+    """Ask the policy; where it gets no words, let the measurements speak for themselves."""
     dossier, case = context.dossier(state["feature"]), case_of(state, context.limits)
     try:
         return Wording(context.policies.conclude.conclude(dossier, case), state["stopped"])
-    except BudgetSpent as spent:
-        return Wording(best_supported(dossier, case), state["stopped"] or str(spent))
+    except BudgetSpent as error:
+        return Wording(best_supported(dossier, case), state["stopped"] or str(error))
+    except MalformedReply as error:
+        remark = f"worded from the measurements: {error}"
+        return Wording(best_supported(dossier, case), state["stopped"], remark)
 
 
 def _close(hypothesis: Hypothesis) -> Hypothesis:
@@ -78,6 +84,7 @@ def _explanation(
     cited: Sequence[Observation],
     state: ExplainState,
     thresholds: Thresholds,
+    remark: str,
 ) -> Explanation:
     relied_on = _relied_on(cited, state["hypotheses"])
     counts = tally(
@@ -86,6 +93,7 @@ def _explanation(
         thresholds,
     )
     value, basis = confidence(counts)
+    basis = f"{basis}; {remark}".removesuffix("; ")
     return Explanation(**dict(conclusion), confidence=value, confidence_basis=basis)
 
 

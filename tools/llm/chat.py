@@ -124,7 +124,9 @@ class Chat:
     def _read(self, message: AIMessage) -> Answer:
         facts: dict[str, Any] = message.response_metadata
         refusal = message.additional_kwargs.get("refusal")
-        reason = REFUSAL if refusal else facts.get("finish_reason")
+        finish = facts.get("finish_reason")
+        finish = None if finish is None else self.server.without_key(str(finish))
+        reason = REFUSAL if refusal else finish
         text = self.server.without_key(str(refusal) if refusal else message.text)
         return Answer(Reply(_storable(text), reason), Usage.reported(facts.get("token_usage")))
 

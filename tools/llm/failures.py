@@ -26,6 +26,8 @@ GO_ON = (
 """How they reach a run that has begun."""
 
 _PASSING = {408, 409, 425, 429}
+_ESCAPED = re.compile(r"\\(?:u00([0-7][0-9a-f])|(/))", re.IGNORECASE)
+"""What JSON may write otherwise than it reads: a character of ASCII by its number, a slash."""
 _KEY = re.compile(r"\bsk-[\w*.-]+|\bBearer\s+\S+|\S*\*{3,}\S*", re.IGNORECASE)
 """What looks like a key, or like what is left of one between asterisks."""
 
@@ -83,12 +85,18 @@ class Server:
         secret = self.key.get_secret_value()
         if self.key_env is None or len(secret) < SHORTEST_SECRET:
             return text
-        return text.replace(secret, "[key]")
+        plain = _ESCAPED.sub(_spelt_out, text)
+        # Escaped in JSON, it would be hidden here and come out when the reply is read.
+        return (plain if secret in plain else text).replace(secret, "[key]")
 
     def quote(self, text: str) -> str:
         """The server's words, short and without keys: servers repeat those they refuse, in part."""
         text = " ".join(_KEY.sub("[key]", self.without_key(text)).split())
         return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
+
+
+def _spelt_out(escaped: re.Match[str]) -> str:
+    return chr(int(escaped[1], 16)) if escaped[1] else escaped[2]
 
 
 def explained(error: openai.APIError, server: Server) -> PassingFailure | LanguageModelError:

@@ -16,7 +16,7 @@ from graphs.policies.language_model.exhibits import feature_rows, threshold_valu
 from graphs.policies.language_model.prompt_files import PromptFile
 from graphs.policies.language_model.proposing import same
 from graphs.policies.language_model.replies import AnalyzerReply, Rewording, analyzer_reply
-from graphs.policies.language_model.rule_check import RuleCheck
+from graphs.policies.language_model.rule_check import Contradicted, RuleCheck
 from graphs.policies.language_model.words import clean, shortened
 from graphs.policies.protocols import Case, Dossier
 from graphs.records import Hypothesis, Interpretation, Proposal, Refinement, Setback
@@ -174,12 +174,17 @@ class _Reader:
         return list(reversed(children.values()))
 
     def _made(self, rewordings: Iterable[Rewording]) -> Iterator[Refinement]:
-        """Rewordings with their rules checked; at the last try without those of no use."""
+        """Rewordings with their rules checked, without those that the corpus contradicts.
+
+        At the last try also without those of no use.
+        """
         for rewording in rewordings:
             try:
                 proposal = self.check.proposal(
                     rewording.statement, rewording.polarity, rewording.rule, last=self.last
                 )
+            except Contradicted:
+                continue
             except UnusableReply:
                 if not self.last:
                     raise

@@ -102,8 +102,14 @@ class LanguageModelPolicy:
         return [*analysis.refinements, *analysis.setbacks, *given_up]
 
     def review(self, dossier: Dossier, case: Case) -> Review:
-        """Hypotheses on which a decision hangs, if tests are left for them."""
-        requests = self._judgement(dossier, case).requests
+        """Hypotheses on which a decision hangs, if tests are left for them.
+
+        Without a usable reply none: what was measured stands, and conclude says that.
+        """
+        try:
+            requests = self._judgement(dossier, case).requests
+        except MalformedReply:
+            return Review()
         return Review(requests=() if case.final else requests)
 
     def conclude(self, dossier: Dossier, case: Case) -> Conclusion:

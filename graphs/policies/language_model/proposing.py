@@ -9,7 +9,7 @@ from graphs.policies.language_model.data_blocks import data_block, fitting
 from graphs.policies.language_model.exhibits import exemplar_rows, feature_rows, token_rows
 from graphs.policies.language_model.prompt_files import PromptFile
 from graphs.policies.language_model.replies import ExplainerReply
-from graphs.policies.language_model.rule_check import RuleCheck
+from graphs.policies.language_model.rule_check import Contradicted, RuleCheck
 from graphs.policies.protocols import Dossier
 from graphs.records import Proposal
 from tools.errors import UnusableReply
@@ -64,11 +64,17 @@ def explainer_question(prompt: PromptFile, dossier: Dossier) -> Question[list[Pr
 def _proposals(reply: ExplainerReply, check: RuleCheck, *, last: bool) -> list[Proposal]:
     made: list[Proposal] = []
     troubles: list[str] = []
+    contradictions: list[str] = []
     for guess in reply.hypotheses:
         try:
             made.append(check.proposal(guess.statement, guess.polarity, guess.rule, last=last))
+        except Contradicted as contradiction:
+            contradictions.append(str(contradiction))
         except UnusableReply as trouble:
             troubles.append(str(trouble))
+    if len(made) < MIN_RIVALS:
+        # While enough rivals are left, what the corpus refutes is not worth another call.
+        troubles += contradictions
     if troubles and not last:
         raise UnusableReply(" ".join(troubles))
     return made

@@ -19,6 +19,10 @@ TOO_LOUD = 0.1
 LONGEST_STATEMENT = 300
 
 
+class Contradicted(UnusableReply):
+    """The corpus plainly contradicts the rule of a hypothesis: no experiment is spent on it."""
+
+
 class _Fit(NamedTuple):
     """How a rule does on the propose split."""
 
@@ -36,9 +40,10 @@ class RuleCheck:
     def proposal(
         self, statement: str, polarity: Expectation, flat: FlatRule | None, *, last: bool
     ) -> Proposal:
-        """A proposal with its rule, if that can be executed and is not plainly contradicted.
+        """A proposal with its rule, if that can be executed.
 
         Raises:
+            Contradicted: the corpus plainly contradicts the rule.
             UnusableReply: the statement says nothing, or, unless `last`, the rule cannot be
                 executed.
         """
@@ -65,8 +70,9 @@ class RuleCheck:
             return Proposal(
                 statement=statement, polarity=polarity, rule=rule.to_json(), note=fit.found
             )
-        note = f"its rule was left out, for the propose split contradicts it: {fit.trouble}"
-        return Proposal(statement=statement, polarity=polarity, note=note)
+        raise Contradicted(
+            f"The corpus contradicts the rule of {shortened(statement, 80)!r}: {fit.trouble}."
+        )
 
     def _as_said(self, rule: Rule) -> _Fit:
         held, loud = self._held(rule), self._loud
