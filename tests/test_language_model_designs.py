@@ -121,20 +121,10 @@ def test_too_few_texts_are_asked_for_again_and_then_set_the_hypothesis_back() ->
     assert "no text for it that can be measured" in setback.reason
 
 
-def test_a_set_tests_both_sides_of_a_hypothesis() -> None:
-    case = case_of(hypothesis("H1"))
-    alike = texts(("you and me", "active"), ("we and you", "active"))
-    both = texts(("you and me", "active"), ("you or me", "inactive"))
-    policy, model = answering(alike, both)
-    found = trials(policy.design_experiments(DOSSIER, case, 50))
-    assert [predicted for _, predicted in found.values()] == ["active", "inactive"]
-    assert "The texts for H1 are all predicted to come out alike" in model.complaints[0]
-    policy, model = answering(alike)
-    assert len(trials(policy.design_experiments(DOSSIER, case, 50))) == 2
-    assert len(model.complaints) == 2
-    silent = case_of(hypothesis("H1", polarity="inactive"))
-    policy, model = answering(texts(("a cat", "inactive"), ("the cat", "inactive")))
-    assert len(trials(policy.design_experiments(DOSSIER, silent, 50))) == 2
+def test_a_one_sided_set_is_worth_no_further_call() -> None:
+    # Asked again, the chain of calls grows; the prompt asks for both sides already.
+    policy, model = answering(texts(("you and me", "active"), ("we and you", "active")))
+    assert len(trials(policy.design_experiments(DOSSIER, case_of(hypothesis("H1")), 50))) == 2
     assert not model.complaints
 
 

@@ -164,8 +164,7 @@ def _designs(
     """The texts that can be used, those of a kind together.
 
     Raises:
-        UnusableReply: too few of them can, or those for a hypothesis about activity are all
-            predicted to come out alike, unless this is the `last` try.
+        UnusableReply: too few of them can, unless this is the `last` try.
     """
     troubles: list[str] = []
     for item in reply.experiments:
@@ -178,11 +177,5 @@ def _designs(
         raise UnusableReply(
             f"Too few usable texts for {', '.join(short)}; {task.count} are wanted for each. "
             f"{'; '.join(troubles)[:600]}"
-        )
-    alike = [id for id, check in checks.items() if task.count > 1 and check.one_sided]
-    if alike and not last:
-        raise UnusableReply(
-            f"The texts for {', '.join(alike)} are all predicted to come out alike; some must be "
-            f"predicted active and some inactive. {'; '.join(troubles)[:600]}"
         )
     return [item for check in checks.values() for item in check.designs(task.count)]

@@ -106,12 +106,6 @@ class TextCheck:
         """Number of usable texts."""
         return len(self._trials)
 
-    @property
-    def one_sided(self) -> bool:
-        """Whether a hypothesis about activity is put to no test on one of the two sides."""
-        predicted = {trial.predicted for _, trial in self._trials}
-        return self._says_what_fires and len(predicted) == 1
-
     def designs(self, most: int) -> list[Design | Setback]:
         """At most so many texts, of both predictions alike; one design for each kind.
 
