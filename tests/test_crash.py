@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import itertools
 import random
-import time
 from pathlib import Path
 
 import pytest
 
 from graphs.commands import EXIT_INTERRUPTED
 from tests.crashes import (
-    FEATURES,
     KILLED,
     CrashServer,
     Whole,
     agree_with_checkpoints,
     exported,
     make_run,
+    uninterrupted,
 )
 
 KILLS = 21
@@ -30,13 +29,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(crash_server: CrashServer, config: Path) -> Whole:
-    # The first start reads from a cold disk: its time would put half of the kills past the end.
-    crash_server.run("explain", str(config), "--db", str(config.parent / "first.duckdb"))
-    database = config.parent / "whole.duckdb"
-    began = time.monotonic()
-    assert crash_server.run("explain", str(config), "--db", str(database)) in (0, 1)
-    found = Whole(time.monotonic() - began, exported(database))
-    assert [feature["feature"] for feature in found.features] == FEATURES
+    found = uninterrupted(crash_server, config)
     assert all(feature["experiments"] for feature in found.features)
     return found
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ import pytest
 
 from graphs.storage import open_database
 from tests.crashes import (
-    FEATURES,
     KILLED,
     CrashServer,
     Whole,
     agree_with_checkpoints,
     exported,
     make_run,
+    uninterrupted,
 )
 from tests.llm_server import LoopbackServer
 from tests.llm_server.scientist import scientist
@@ -44,12 +43,7 @@ def config(tmp_path_factory: pytest.TempPathFactory, llm: LoopbackServer) -> Pat
 
 @pytest.fixture(scope="module")
 def whole(crash_server: CrashServer, config: Path) -> Whole:
-    crash_server.run("explain", str(config), "--db", str(config.parent / "first.duckdb"))
-    database = config.parent / "whole.duckdb"
-    began = time.monotonic()
-    assert crash_server.run("explain", str(config), "--db", str(database)) in (0, 1)
-    found = Whole(time.monotonic() - began, exported(database))
-    assert [feature["feature"] for feature in found.features] == FEATURES
+    found = uninterrupted(crash_server, config)
     assert all(feature["counts"]["llm_calls"] >= 5 for feature in found.features)
     return found
 

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from langgraph.runtime import Runtime
 
 from graphs.context import ExplainContext
+from graphs.policies.protocols import MIN_RIVALS
 from graphs.records import Hypothesis, Proposal
 from graphs.state import ExplainState, StateUpdate
 from tools.errors import BudgetSpent, PolicyError
 from tools.rules import rule_from_json
-
-MIN_RIVALS = 4
 
 
 def generate_hypotheses(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate:

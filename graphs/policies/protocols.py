@@ -22,6 +22,9 @@ from tools.activations import Tokenization
 from tools.exemplars import Exemplar, FeatureStatistics, TokenStatistic
 from tools.llm.language_model import LanguageModel
 
+MIN_RIVALS = 4
+"""Fewest hypotheses to begin with: with fewer, explanations cannot be told apart."""
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphs.nodes.generate_hypotheses import MIN_RIVALS
 from graphs.policies.language_model.data_blocks import data_block, fitting
 from graphs.policies.language_model.exhibits import exemplar_rows, feature_rows, token_rows
 from graphs.policies.language_model.prompt_files import PromptFile
 from graphs.policies.language_model.replies import ExplainerReply
 from graphs.policies.language_model.rule_check import Contradicted, RuleCheck
-from graphs.policies.protocols import Dossier
+from graphs.policies.protocols import MIN_RIVALS, Dossier
 from graphs.records import Proposal
 from tools.errors import UnusableReply
 from tools.llm.language_model import Question
