@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test check bench clean
+.PHONY: install demo test check bench results control clean
 
 install: $(INSTALLED)
 
@@ -30,6 +30,14 @@ check: install
 
 bench: install
 	$(BIN)/python -m evaluation.bench
+
+# The README's figures from scratch: results.json, runs/results/scores.parquet, the README's table.
+results: install
+	$(BIN)/python -m evaluation.results
+
+# The random-weights control; then: saesage explain and evaluate with evaluation/configs/control.yaml.
+control: install
+	$(BIN)/python -m evaluation.control --out runs/control
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache

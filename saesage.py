@@ -9,10 +9,13 @@ import threading
 
 import typer
 
+from evaluation.commands import app as evaluation_app
 from graphs.commands import WARM_UP, app
 from tools.errors import SaesageError
 
 GRACE_SECONDS = 0.1
+
+app.add_typer(evaluation_app)
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""Is it any good: measurements of explanations and of the tool itself."""
+"""Whether an explanation is any good: scorers, judges, baselines, planted truth, benchmarks."""

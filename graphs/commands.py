@@ -116,7 +116,7 @@ def show(
     from graphs.terminal.show import show_feature, show_run
 
     with open_database(str(db), create=False) as database:
-        chosen = _chosen(database, run)
+        chosen = chosen_run(database, run)
         if feature is None:
             show_run(database, chosen, as_json=json)
         else:
@@ -138,11 +138,10 @@ def probe(
     """
     warm_up()
     settings = _settings(config, None, None, set_ or [])
-    from graphs.run import subject_spec
+    from graphs.subjects import open_subject
     from graphs.terminal.probe import print_probe
-    from tools.subject import load_subject
 
-    print_probe(load_subject(subject_spec(settings.subject)), texts, feature)
+    print_probe(open_subject(settings.subject), texts, feature)
 
 
 @app.command(epilog="Example: saesage export runs/quickstart.duckdb --out explanations.jsonl")
@@ -167,7 +166,7 @@ def export(
     if out is None:
         typer.echo(text, nl=False)
     else:
-        _write(out, text)
+        write_text(out, text)
 
 
 def warm_up() -> None:
@@ -238,14 +237,24 @@ def _finish(database: Database, chosen: list[Run]) -> list[SaesageError]:
     return failures
 
 
-def _chosen(database: Database, name: str | None) -> Run:
+def chosen_run(database: Database, name: str | None) -> Run:
+    """The run of that name, or the newest.
+
+    Raises:
+        RunNotFound: there is none.
+    """
     from graphs.runs import RunStore
 
     store = RunStore(database)
     return store.latest() if name is None else store.named(name)
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file that somebody named.
+
+    Raises:
+        SaesageError: it cannot be written.
+    """
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -33,8 +33,11 @@ ROLES = (
 )
 """The deciding nodes, each with a policy of its own."""
 
-LLM_ROLES = ("explainer", "designer", "analyzer", "reviewer")
-"""Who a language model is asked as, each with settings of its own: SAGE's four agents."""
+JUDGE = "judge"
+"""Who a language model is asked as when it scores finished explanations."""
+
+LLM_ROLES = ("explainer", "designer", "analyzer", "reviewer", JUDGE)
+"""Who a language model is asked as, each with settings of its own: SAGE's agents and JUDGE."""
 
 
 TRANSPORT_KEYS = {
@@ -47,6 +50,9 @@ TRANSPORT_KEYS = {
     "prices",
 }
 """Keys of `llm` that decide how a model is reached and paid, not what it says."""
+
+
+_IMPORT_PATH = re.compile(r"\w+(\.\w+)*:\w+")
 
 
 class Section(BaseModel):
@@ -72,13 +78,36 @@ class SaeConfig(Section):
 
 
 class SubjectConfig(Section):
-    """The language model and the SAE that reads it."""
+    """The language model and the SAE that reads it, or a factory of something that acts as both."""
 
-    model: str
+    model: str | None = None
     """Hub id or directory."""
-    sae: SaeConfig
+    sae: SaeConfig | None = None
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    factory: str | None = None
+    """`package.module:callable`: called without arguments, it returns a `Subject`."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.factory is None:
+            if self.model is None or self.sae is None:
+                raise ValueError("give both model and sae, or factory in their place")
+            return self
+        if (self.model, self.sae, self.device, self.dtype) != (None, None, "auto", "auto"):
+            raise ValueError(
+                "factory takes the place of model, sae, device and dtype: give it alone"
+            )
+        if not _IMPORT_PATH.fullmatch(self.factory):
+            raise ValueError(
+                f"factory: {self.factory!r} is no import path such as mypackage.mymodule:my_subject"
+            )
+        return self
+
+    @property
+    def name(self) -> str:
+        """What a table calls it: the last part of the model's name, or the factory."""
+        return self.factory or (self.model or "").rstrip("/").rsplit("/", 1)[-1]
 
 
 class DatasetConfig(Section):
@@ -194,10 +223,17 @@ class RunConfig(Section):
 
     @property
     def config_hash(self) -> str:
-        """Hash over what determines the result, not over where it is kept or how it is sent."""
+        """Hash over what determines the result.
+
+        Where it is kept, how it is sent and who judges it afterwards are left out.
+        """
         llm: dict[str, Any] = dict.fromkeys(TRANSPORT_KEYS, True)
-        llm["roles"] = {"__all__": TRANSPORT_KEYS}
-        content = self.model_dump(mode="json", exclude={"database": True, "llm": llm})
+        llm["roles"] = {"__all__": TRANSPORT_KEYS, JUDGE: True}
+        exclude: dict[str, Any] = {"database": True, "llm": llm}
+        if self.subject.factory is None:
+            # Runs that were begun before there were factories keep their hashes.
+            exclude["subject"] = {"factory": True}
+        content = self.model_dump(mode="json", exclude=exclude)
         canonical = json.dumps(content, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
 from graphs.config import RunConfig, parse_config
+from graphs.runs import Run
 from tools.errors import ConfigError
 
 
@@ -40,6 +42,27 @@ def load_config(
     return resolve_paths(parse_config(content), path.resolve().parent)
 
 
+def with_language_model(run: Run, overrides: Sequence[str]) -> Run:
+    """A stored run with other settings of its language model.
+
+    Args:
+        run: as stored.
+        overrides: such as `llm.model=gpt-5`.
+
+    Raises:
+        ConfigError: another section is named, or a value is wrong.
+    """
+    content = run.config.model_dump(mode="json", exclude_none=True)
+    for override in overrides:
+        if not override.startswith("llm."):
+            raise ConfigError(
+                f"--set {override}: only keys of llm can be changed for a stored run, such as "
+                "llm.model=gpt-5; the rest is what its explanations were made with."
+            )
+        _apply(content, override)
+    return replace(run, config=parse_config(content))
+
+
 def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
     """Make local paths absolute, so that a run can be resumed from anywhere.
 
@@ -47,9 +70,10 @@ def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
     What is found in neither stays as it is: it may be a hub id.
     """
     subject, sae, source = config.subject, config.subject.sae, config.corpus.source
-    if sae.path is not None:
+    if sae is not None and sae.path is not None:
         sae = sae.model_copy(update={"path": _absolute(sae.path, folder)})
-    subject = subject.model_copy(update={"model": _absolute(subject.model, folder), "sae": sae})
+    model = subject.model and _absolute(subject.model, folder)
+    subject = subject.model_copy(update={"model": model, "sae": sae})
     if isinstance(source, str) and source != "python-stdlib":
         source = _absolute(source, folder)
     corpus = config.corpus.model_copy(update={"source": source})

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 from graphs.checkpointer import DuckDBSaver, strict_serializer
-from graphs.config import CorpusConfig, DatasetConfig, SubjectConfig
+from graphs.config import CorpusConfig, DatasetConfig
 from graphs.context import ExplainContext, Limits
 from graphs.explain import build_graph
 from graphs.explainer import Explainer
@@ -20,6 +20,7 @@ from graphs.records import RECORD_TYPES
 from graphs.reporter import Reporter
 from graphs.runs import Run, RunStore
 from graphs.services import Services
+from graphs.subjects import open_subject
 from tools.activations import Subject
 from tools.corpus import STDLIB_SOURCE, CorpusSpec, DatasetSource
 from tools.corpus_files import corpus_files
@@ -29,7 +30,6 @@ from tools.harvest.collection import collect_exemplars
 from tools.harvest.features import parse_features
 from tools.harvest.recent import RecentExemplars
 from tools.harvest.store import ExemplarStore
-from tools.subject import SaeSource, SubjectSpec, load_subject
 
 
 def finish_run(database: Database, run: Run, reporter: Reporter) -> None:
@@ -98,7 +98,7 @@ def _prepare(database: Database, run: Run, services: Services, reporter: Reporte
     policies = load_policies(config, services)
     _check_corpus(run.config.corpus)
     reporter.stage("loading model and SAE")
-    subject = load_subject(subject_spec(config.subject))
+    subject = open_subject(config.subject)
     harvest, unmeasured = _plan(database, run, subject, reporter)
     serde = strict_serializer(RECORD_TYPES)
     saver = DuckDBSaver(database, serde=serde, projection=DomainProjection())
@@ -160,12 +160,6 @@ def _check_corpus(config: CorpusConfig) -> None:
     """Find out that there is no such corpus before the model is loaded, not after."""
     if isinstance(config.source, str) and config.source != STDLIB_SOURCE:
         corpus_files(config.source)
-
-
-def subject_spec(config: SubjectConfig) -> SubjectSpec:
-    """The configuration's words in those of `tools.subject`."""
-    sae = SaeSource(**config.sae.model_dump())
-    return SubjectSpec(model=config.model, sae=sae, device=config.device, dtype=config.dtype)
 
 
 def corpus_spec(config: CorpusConfig) -> CorpusSpec:

@@ -1,4 +1,4 @@
-"""What a run lends to the policies that it makes: a language model, if one is asked for."""
+"""What a run, or its evaluation, lends to those it makes: a language model, if one is asked for."""
 
 from __future__ import annotations
 
@@ -8,17 +8,43 @@ from graphs.runs import Run
 from tools.database import Database
 from tools.errors import ConfigError
 from tools.llm.language_model import LanguageModel
+from tools.llm.settings import LlmBudget
 
 if TYPE_CHECKING:
     from tools.llm.openai_model import OpenAIModel
 
 
+_NONE_TO_DECIDE = (
+    "a policy asks a language model, and the configuration has no `llm` section; "
+    "add one (see graphs/configs/language-model.yaml), or use policy symbolic."
+)
+_NONE_TO_JUDGE = (
+    "a language model is to judge, and the run's configuration has no `llm` section; "
+    "explain with one that has (see graphs/configs/language-model.yaml), or use judge rule."
+)
+
+
+def evaluation_name(run: str) -> str:
+    """Under which name the ledger has what scoring a run's explanations takes."""
+    return f"{run}/evaluation"
+
+
 class Services:
     """Makes what is asked for, at the first call; closes it at the end. A RunServices."""
 
-    def __init__(self, database: Database, run: Run) -> None:
+    def __init__(self, database: Database, run: Run, *, evaluation: bool = False) -> None:
+        """Make nothing yet.
+
+        Args:
+            database: Has the ledger.
+            run: Whose configuration names the language model.
+            evaluation: Whether it is lent for scoring the run's explanations. That has books of
+                its own, under `evaluation_name`, and once more what `budget.run` allows, without
+                a limit for single features.
+        """
         self._database = database
         self._run = run
+        self._evaluation = evaluation
         self._model: OpenAIModel | None = None
 
     def language_model(self) -> LanguageModel:
@@ -30,18 +56,15 @@ class Services:
         if self._model is None:
             config = self._run.config
             if config.llm is None:
-                raise ConfigError(
-                    "a policy asks a language model, and the configuration has no `llm` section; "
-                    "add one (see graphs/configs/language-model.yaml), or use policy symbolic."
-                )
+                raise ConfigError(_NONE_TO_JUDGE if self._evaluation else _NONE_TO_DECIDE)
             # A second of imports that a run without a language model need not wait for.
             from tools.llm.openai_model import OpenAIModel  # noqa: PLC0415
 
             self._model = OpenAIModel(
                 config.llm,
                 self._database,
-                self._run.name,
-                per_feature=config.budget.feature,
+                evaluation_name(self._run.name) if self._evaluation else self._run.name,
+                per_feature=LlmBudget() if self._evaluation else config.budget.feature,
                 per_run=config.budget.run,
             )
         return self._model

@@ -17,7 +17,9 @@ from graphs.records import Expectation, Experiment, Hypothesis, Observation
 from graphs.verdicts import judge, outcome_of, supports
 from tests.test_symbolic_planted import FEATURES, context_of, world
 from tools.errors import LanguageModelError, MalformedReply, UnusableReply
-from tools.llm.language_model import Question
+from tools.llm.costs import NOTHING_SPENT, Spent
+from tools.llm.language_model import Exchange, Question
+from tools.llm.replies import Reply
 from tools.llm.structured import response_format
 
 Brain = Callable[[dict[str, Any]], str]
@@ -43,17 +45,26 @@ class FakeLanguageModel:
         self.complaints: list[str] = []
 
     def ask(self, questions: Sequence[Question[Any]]) -> list[Any]:
-        self.batches.append(len(questions))
-        return [self._answer(question) for question in questions]
+        return [exchange.outcome for exchange in self.exchange(questions)]
 
-    def _answer(self, question: Question[Any]) -> Any:
+    def exchange(self, questions: Sequence[Question[Any]]) -> list[Exchange[Any]]:
+        self.batches.append(len(questions))
+        return [self._exchange(question) for question in questions]
+
+    def _exchange(self, question: Question[Any]) -> Exchange[Any]:
         self.questions.append(question)
         brain = self.brains.pop(0) if len(self.brains) > 1 else self.brains[0]
         if isinstance(brain, LanguageModelError):
-            return brain
+            return Exchange(brain, (), NOTHING_SPENT)
+        replies: list[Reply] = []
+        outcome = self._outcome(brain, question, replies)
+        return Exchange(outcome, tuple(replies), paid(len(replies)))
+
+    def _outcome(self, brain: Brain, question: Question[Any], replies: list[Reply]) -> Any:
         messages = messages_of(question)
         for attempt in range(3):
             content = self._reply(brain, question, messages)
+            replies.append(Reply(content, "stop"))
             try:
                 reply = question.reply.model_validate(json.loads(content))
                 return question.read(reply, attempt == 2)
@@ -77,6 +88,11 @@ class FakeLanguageModel:
     def prompts(self) -> list[str]:
         """System and user part of every question, in the order asked."""
         return [q.prompt.system + q.prompt.user for q in self.questions]
+
+
+def paid(calls: int) -> Spent:
+    """What so many calls take."""
+    return Spent(calls, 100 * calls, 10 * calls, 0.25 * calls)
 
 
 def messages_of(question: Question[Any]) -> list[dict[str, str]]:

@@ -33,9 +33,10 @@ def question(
     feature: int = 1,
     reply: type[BaseModel] = Said,
     read: Callable[[Any, bool], Any] = word_of,
+    top_logprobs: int = 0,
 ) -> Question[Any]:
     prompt = Prompt(system="Answer.", user=text, hash="a1b2")
-    return Question(role=role, feature=feature, prompt=prompt, reply=reply, read=read)
+    return Question(role, feature, prompt, reply, read, top_logprobs)
 
 
 def good(body: dict[str, Any]) -> str:

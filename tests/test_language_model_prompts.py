@@ -13,9 +13,8 @@ import pytest
 
 from graphs.policies.language_model import LanguageModelPolicy
 from graphs.policies.language_model.case_rows import most_telling, result_rows
-from graphs.policies.language_model.data_blocks import data_block, fitting
 from graphs.policies.language_model.exhibits import excerpt, exemplar_rows, token_rows
-from graphs.policies.language_model.prompt_files import ROLES, PromptFile, read_prompt_files
+from graphs.policies.language_model.roles import ROLES
 from graphs.policies.language_model.rule_check import RuleCheck
 from graphs.policies.language_model.words import clean
 from graphs.policies.protocols import Thresholds
@@ -23,6 +22,8 @@ from tests.language_models import FakeLanguageModel, case_of, dossier_of, experi
 from tests.llm_server.reading import passage
 from tools.errors import ConfigError, MalformedReply
 from tools.exemplars import TokenStatistic
+from tools.llm.data_blocks import data_block, fitting
+from tools.llm.prompt_files import PromptFile, read_prompt_files
 
 SHIPPED = LanguageModelPolicy.prompts
 HOSTILE = (
@@ -50,12 +51,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_version_of_a_prompt_is_the_hash_of_its_file(folder: Path) -> None:
-    before = read_prompt_files(folder)
-    assert before == read_prompt_files(SHIPPED)
+    before = read_prompt_files(folder, ROLES)
+    assert before == read_prompt_files(SHIPPED, ROLES)
     assert len({prompt.hash for prompt in before.values()}) == len(ROLES)
     designer = folder / "designer.md"
     designer.write_text(designer.read_text() + "Be brief.\n")
-    after = read_prompt_files(folder)
+    after = read_prompt_files(folder, ROLES)
     assert after["designer"].hash != before["designer"].hash
     assert after["analyzer"] == before["analyzer"]
 

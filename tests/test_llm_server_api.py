@@ -247,6 +247,19 @@ def test_a_failing_brain_is_not_mistaken_for_a_fault() -> None:
         stack.close()
 
 
+@pytest.mark.parametrize(("manner", "status"), [("give", 200), ("ignore", 200), ("refuse", 400)])
+def test_log_probabilities_are_given_passed_over_or_refused(manner: Any, status: int) -> None:
+    wish = {"logprobs": True, "top_logprobs": 2}
+    with LoopbackServer(lambda body: "7", logprobs=manner) as server:
+        url = f"{server.base_url}/chat/completions"
+        plain, wished = (httpx.post(url, json={**BODY, **more}).json() for more in ({}, wish))
+    assert plain["choices"][0]["logprobs"] is None
+    if status == 400:
+        assert wished["error"]["param"] == "logprobs"
+    else:
+        assert (wished["choices"][0]["logprobs"] is not None) == (manner == "give")
+
+
 def serve(*options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.llm_server", "--brain", "json:dumps", *options],
@@ -259,13 +272,16 @@ def serve(*options: str) -> subprocess.Popen[str]:
 
 
 def test_the_command_serves_other_processes_until_its_input_closes() -> None:
-    with serve("--delay", "0", "--fault", "429=0.5", "--require-key", "k") as process:
+    manners = ("--delay", "0", "--fault", "429=0.5", "--require-key", "k", "--logprobs", "refuse")
+    with serve(*manners) as process:
         assert process.stdout is not None
         base_url = process.stdout.readline().strip()
         headers = {"authorization": "Bearer k"}
         with httpx.Client(headers=headers, verify=False) as client:
             replies = [client.post(f"{base_url}/chat/completions", json=BODY) for _ in range(20)]
             stats = client.get(base_url.replace("/v1", "/_stats")).json()
+            wish = client.post(f"{base_url}/chat/completions", json={**BODY, "logprobs": True})
+        assert wish.status_code == 400
         refused = [reply for reply in replies if reply.status_code == 429]
         assert 0 < len(refused) < 20
         assert (stats["count"], stats["faults"]) == (20, {"429": len(refused)})

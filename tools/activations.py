@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,7 @@ class Tokenization(Protocol):
         ...
 
 
+@runtime_checkable
 class Subject(Tokenization, Protocol):
     """A language model with an SAE, as an instrument: texts go in, activations come out.
 

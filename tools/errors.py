@@ -162,3 +162,23 @@ class DatabaseFull(DatabaseError):
 
 class RunNotFound(DatabaseError):
     """The database holds no such run or feature."""
+
+
+class EvaluationError(SaesageError):
+    """A run cannot be scored."""
+
+
+class NothingToScore(EvaluationError):
+    """A run holds no explanation, or a database no scores."""
+
+
+class CorpusChanged(EvaluationError):
+    """The corpus no longer gives the windows that a run's hypotheses came from."""
+
+
+class ExplanationFileError(EvaluationError):
+    """A file of explanations has a broken line, or names features that the run does not have."""
+
+
+class Unscorable(SaesageError):
+    """One score cannot be had: it is stored as null, with this as the reason."""

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from evaluation.bench.language_model import language_model_rows
 from evaluation.bench.rows import BenchRow
+from evaluation.bench.scoring import scoring_rows
 from evaluation.bench.startup import startup_rows
 
 RESULTS = Path("bench.json")
@@ -17,7 +18,7 @@ RESULTS = Path("bench.json")
 
 def main() -> None:
     """Measure, print and write."""
-    rows = [*startup_rows(), *language_model_rows()]
+    rows = [*startup_rows(), *scoring_rows(), *language_model_rows()]
     table = Table("row", "value", "target", "unit", "met", box=None)
     for row in rows:
         met = "yes" if row.met else "NO"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, cast
 
+from graphs.foreign import foreign_code
 from graphs.records import (
     Conclusion,
     Design,
@@ -18,7 +16,7 @@ from graphs.records import (
     Review,
     Setback,
 )
-from tools.errors import PolicyError, SaesageError
+from tools.errors import PolicyError
 
 _MANY: dict[str, tuple[type[Record], ...]] = {
     "generate_hypotheses": (Proposal,),
@@ -29,21 +27,6 @@ _MANY: dict[str, tuple[type[Record], ...]] = {
 """Methods that answer with a sequence of such records."""
 _ONE: dict[str, type[Record]] = {"review": Review, "conclude": Conclusion}
 """Methods that answer with one record."""
-
-
-@contextmanager
-def foreign_code(trouble: str) -> Generator[None]:
-    """Turn whatever a user's own code raises into a PolicyError that says where it happened."""
-    try:
-        yield
-    except SaesageError:
-        raise
-    except Exception as error:  # Nobody can say beforehand what foreign code raises.
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f" ({Path(place.filename).name}, line {place.lineno})"
-        # A module that is not there has no place of its own: the import machinery's says nothing.
-        where = "" if "importlib" in place.filename else where
-        raise PolicyError(f"{trouble}{where}: {error!r}.") from error
 
 
 class GuardedPolicy:
@@ -57,7 +40,7 @@ class GuardedPolicy:
         call = getattr(self._policy, method)
 
         def guarded(*arguments: Any) -> Any:
-            with foreign_code(f"policy {self._name!r} failed in {method}"):
+            with foreign_code(f"policy {self._name!r} failed in {method}", PolicyError):
                 answer = call(*arguments)
             self._check(method, answer)
             return answer

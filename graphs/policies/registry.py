@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from typing import Any
 
 from graphs.config import ROLES, RunConfig
 from graphs.context import Policies
-from graphs.policies.guard import GuardedPolicy, foreign_code
+from graphs.foreign import foreign_code, imported
+from graphs.policies.guard import GuardedPolicy
 from graphs.policies.protocols import (
     Concluder,
     EvidenceAnalyst,
@@ -55,29 +53,23 @@ def load_policies(config: RunConfig, services: RunServices) -> Policies:
 
 
 def _make(name: str, services: RunServices) -> Any:
-    policy_class = _find(REGISTERED.get(name, name))
-    with foreign_code(f"policy {name!r} cannot be made"):
-        if isinstance(policy_class, MadeForRun):
-            return policy_class.for_run(services)
-        return policy_class()
+    named = policy_class(name)
+    with foreign_code(f"policy {name!r} cannot be made", PolicyError):
+        if isinstance(named, MadeForRun):
+            return named.for_run(services)
+        return named()
 
 
-def _find(path: str) -> Any:
-    module_name, separator, class_name = path.partition(":")
-    if not separator:
+def policy_class(name: str) -> Any:
+    """What a configuration names as a policy: as a rule, a class.
+
+    Raises:
+        PolicyError: the name is unknown or cannot be imported.
+    """
+    path = REGISTERED.get(name, name)
+    if ":" not in path:
         raise PolicyError(
             f"unknown policy {path!r}; registered: {', '.join(REGISTERED)}; "
             "or give an import path such as mypackage.mymodule:MyPolicy."
         )
-    _make_importable()
-    with foreign_code(f"policy module {module_name!r} cannot be imported"):
-        module = importlib.import_module(module_name)
-    if not hasattr(module, class_name):
-        raise PolicyError(f"module {module_name!r} has no policy class {class_name!r}.")
-    return getattr(module, class_name)
-
-
-def _make_importable() -> None:
-    """Let a user's policy lie in the working directory, as with `python -m`."""
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
+    return imported(path, "policy", PolicyError)

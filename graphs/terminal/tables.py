@@ -51,7 +51,7 @@ def print_runs(database: Database) -> None:
         counts = Counter(row["status"] for row in rows)
         table.add_row(
             run.name,
-            run.config.subject.model.rstrip("/").rsplit("/", 1)[-1],
+            run.config.subject.name,
             _policies(run),
             ", ".join(f"{n} {status}" for status, n in counts.items()) or "not planned yet",
             str(sum(row["n_experiments"] for row in rows)),

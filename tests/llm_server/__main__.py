@@ -29,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, help="which requests meet which fault")
     parser.add_argument("--require-key", metavar="KEY")
+    parser.add_argument("--logprobs", choices=("give", "ignore", "refuse"), default="give")
     parser.add_argument("--brain", default=SCIENTIST, metavar="MODULE:FUNCTION")
     return parser
 
@@ -52,6 +53,7 @@ def main() -> None:
             faults=faults,
             seed=options.seed,
             require_key=options.require_key,
+            logprobs=options.logprobs,
             port=options.port,
         )
     except ValueError as error:

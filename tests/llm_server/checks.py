@@ -76,6 +76,14 @@ def refused_body(body: Any, models: Sequence[str]) -> Failure | None:
     return _loose_schema(request.response_format)
 
 
+def refused_logprobs(body: Mapping[str, Any]) -> Failure | None:
+    """400 for a body that wishes for log-probabilities, as from a model that gives none."""
+    if not body.get("logprobs"):
+        return None
+    model = body["model"]
+    return Failure(400, f"'logprobs' is not supported with model {model}.", param="logprobs")
+
+
 def _loose_schema(response_format: _Plain | _JsonSchema | None) -> Failure | None:
     if not isinstance(response_format, _JsonSchema) or not response_format.json_schema.strict:
         return None

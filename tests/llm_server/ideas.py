@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 from tests.llm_server.reading import HypothesisRow
@@ -84,18 +85,29 @@ class Idea:
         plain = not (self.after or self.quoted or self.line_start or self.token_class)
         if plain and not set(self.tokens).isdisjoint(firing):
             return True
-        return any(self._stands(text[:start]) for start in self._starts(text))
+        return next(self.places(text), None) is not None
+
+    def places(self, text: str, cut: Sequence[str] = ()) -> Iterator[int]:
+        """Where in a text it holds: the position of each token that it speaks of.
+
+        Args:
+            text: what to look at.
+            cut: its tokens where they are known, else what are roughly its tokens.
+        """
+        found = self._starts(text, cut or pieces(text))
+        return (start for start in found if self._stands(text[:start]))
 
     def expects(self, text: str, firing: Sequence[str] = ()) -> str:
         """What it predicts of a text; one of polarity inactive has nothing else to fire on."""
         return "active" if self.holds(text, firing) != self.silent else "inactive"
 
-    def _starts(self, text: str) -> Iterator[int]:
+    def _starts(self, text: str, cut: Sequence[str]) -> Iterator[int]:
         if self.tokens:
             yield from (start for token in self.tokens for start in spots(text, token))
             return
         holds = CLASSES[self.token_class].holds if self.token_class else CLASSES["any"].holds
-        yield from (m.start() for m in PIECE.finditer(text) if holds(m[0]))
+        starts = accumulate(map(len, cut), initial=0)
+        yield from (start for start, token in zip(starts, cut, strict=False) if holds(token))
 
     def _stands(self, before: str) -> bool:
         line = before.rpartition("\n")[2]

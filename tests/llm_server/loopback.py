@@ -12,7 +12,7 @@ from typing import Self
 from tests.llm_server.connection import HttpConnection
 from tests.llm_server.faults import FaultPlan, check_names
 from tests.llm_server.records import Record
-from tests.llm_server.server import Brain, ChatService, Manners, Scripted
+from tests.llm_server.server import Brain, ChatService, LogprobsManner, Manners, Scripted
 
 HOST = "127.0.0.1"
 BACKLOG = 1024
@@ -35,6 +35,7 @@ class LoopbackServer:
         models: Sequence[str] = (),
         hold_s: float = 30.0,
         retry_after_s: float = 0.05,
+        logprobs: LogprobsManner = "give",
         port: int = 0,
     ) -> None:
         """Set the manners; nothing listens before the block begins.
@@ -50,6 +51,8 @@ class LoopbackServer:
             hold_s: Seconds that the fault `timeout` holds a request, if its client waits.
             retry_after_s: Seconds that the fault `429_retry_after` asks for; its header
                 Retry-After rounds them up, retry-after-ms has them exactly.
+            logprobs: Whether the wish for log-probabilities is granted, passed over, or refused
+                with status 400.
             port: 0 for any free one.
 
         Raises:
@@ -64,6 +67,7 @@ class LoopbackServer:
             retry_after_s=retry_after_s,
             require_key=require_key,
             models=tuple(models),
+            logprobs=logprobs,
         )
         self._service = ChatService(brain, manners, plan, self._workers)
         self._port = port

@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from tests.llm_server import examining
+from tests.llm_server.composing import write
 from tests.llm_server.drafting import experiments, requested, used_texts
 from tests.llm_server.explaining import explain
 from tests.llm_server.fitting import choices, fit
+from tests.llm_server.glancing import glance
 from tests.llm_server.ideas import idea_of
 from tests.llm_server.judging import analyze, review
 from tests.llm_server.knowledge import knowledge
@@ -91,4 +94,12 @@ _ROLES: Mapping[str, Callable[[Sheet, int], dict[str, Any]]] = {
     "DesignerReply": design,
     "AnalyzerReply": analyze,
     "ReviewerReply": review,
+    "SimulatorReply": examining.simulate,
+    "TokenReply": examining.simulate_token,
+    "DetectorReply": examining.detect,
+    "FuzzerReply": examining.fuzz,
+    "PickerReply": examining.pick,
+    "RaterReply": examining.rate,
+    "WriterReply": write,
+    "OneShotReply": glance,
 }

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from tests.llm_server.checks import refused_body, refused_key
+from tests.llm_server.checks import refused_body, refused_key, refused_logprobs
 from tests.llm_server.connection import Answer, Request
 from tests.llm_server.faults import HTML, FaultPlan, changed, failure_of
 from tests.llm_server.records import Log, Record
@@ -30,6 +30,9 @@ Brain = Callable[[dict[str, Any]], str]
 Scripted = str | Reply | Failure | None
 """What the next request meets: a fault by name, this very reply or failure, or nothing special."""
 
+LogprobsManner = Literal["give", "ignore", "refuse"]
+"""What becomes of the wish for log-probabilities."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -45,6 +48,7 @@ class Manners:
     require_key: str | None
     models: tuple[str, ...]
     """The models there are; none named means any."""
+    logprobs: LogprobsManner = "give"
 
 
 class ChatService:
@@ -110,6 +114,8 @@ class ChatService:
 
     async def _chat(self, request: Request, log: Log, record: Record) -> Rendered:
         refusal = refused_body(record.body, self._manners.models)
+        if refusal is None and self._manners.logprobs == "refuse":
+            refusal = refused_logprobs(record.body)
         if refusal is not None:
             return render_failure(refusal)
         number, log.asked = log.asked, log.asked + 1
@@ -135,7 +141,10 @@ class ChatService:
             reply = planned
         else:
             reply = changed(Reply(await self._thought(request.body, record.body)), fault, number)
-        rendered = render_reply(reply, record.body, number, time.time())
+        heard = record.body
+        if self._manners.logprobs == "ignore":
+            heard = {**heard, "logprobs": False}
+        rendered = render_reply(reply, heard, number, time.time())
         if fault == "reset":
             return Rendered(replace(rendered.answer, cut=True))
         return rendered

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from sae_lens import SAE
+from sae_lens import SAE, TopKTrainingSAE
 from sae_lens.training.mixing_buffer import mixing_buffer
 from tqdm import tqdm
 
@@ -98,20 +98,32 @@ def stage_lm(work: Workspace, hp: Hyperparameters) -> None:
     training.checkpoint.unlink()
 
 
+def sae_on(directory: Path, hp: Hyperparameters) -> TopKTrainingSAE:
+    """Trains an SAE on an LM as it was saved.
+
+    Args:
+        directory: Where LM and tokenizer were saved.
+        hp: The recipe.
+
+    Returns:
+        The trained SAE.
+    """
+    torch.manual_seed(hp.seed)
+    model, tokenizer = load_model(directory), load_tokenizer(directory)
+    stream = token_stream(tokenizer, split_documents(hp)[0])
+    reader = residual_reader(model, hp.hook_layer)
+    chunks = residual_chunks(reader, stream, hp)
+    return train_sae(mixing_buffer(hp.sae_buffer, hp.sae_batch, chunks), hp)
+
+
 def stage_sae(work: Workspace, hp: Hyperparameters) -> None:
-    """Trains and saves the SAE, on the LM as it was saved.
+    """Trains and saves the SAE.
 
     Args:
         work: The output directory, with tokenizer and LM.
         hp: The recipe.
     """
-    torch.manual_seed(hp.seed)
-    model, tokenizer = load_model(work.model), load_tokenizer(work.model)
-    stream = token_stream(tokenizer, split_documents(hp)[0])
-    reader = residual_reader(model, hp.hook_layer)
-    chunks = residual_chunks(reader, stream, hp)
-    sae = train_sae(mixing_buffer(hp.sae_buffer, hp.sae_batch, chunks), hp)
-    sae.save_inference_model(work.sae)
+    sae_on(work.model, hp).save_inference_model(work.sae)
 
 
 def stage_measure(work: Workspace, hp: Hyperparameters) -> None:

@@ -6,9 +6,10 @@ from typing import Any, Generic, TypeVar
 
 from tools.errors import LanguageModelError, MalformedReply, UnusableReply
 from tools.llm.chat import Chat, Message, Request
+from tools.llm.costs import total
 from tools.llm.escaping import escaped
-from tools.llm.language_model import Question
-from tools.llm.replies import CUT_OFF, Reply
+from tools.llm.language_model import Exchange, Question
+from tools.llm.replies import CUT_OFF, PaidReply, Reply
 from tools.llm.structured import parsed, without_thinking
 
 R = TypeVar("R")
@@ -30,18 +31,23 @@ class Asking(Generic[R]):
         """What came of it; empty while it is to be asked."""
         self.requests: list[Request] = []
         """Every turn so far."""
+        self._read: list[PaidReply] = []
         self._messages = _opening(question)
 
     def next_request(self) -> Request:
         """What to send now."""
-        self.requests.append(self.chat.request(self._messages, self.question.reply))
-        return self.requests[-1]
+        question = self.question
+        request = self.chat.request(self._messages, question.reply, question.top_logprobs)
+        self.requests.append(request)
+        return request
 
-    def take(self, reply: Reply | LanguageModelError) -> None:
+    def take(self, paid: PaidReply | LanguageModelError) -> None:
         """Read what came: an answer, or what to ask again."""
-        if isinstance(reply, LanguageModelError):
-            self.outcomes.append(reply)
+        if isinstance(paid, LanguageModelError):
+            self.outcomes.append(paid)
             return
+        self._read.append(paid)
+        reply = paid.reply
         last = len(self.requests) == ASKED_AT_MOST
         try:
             record = parsed(reply, self.question.reply)
@@ -51,6 +57,14 @@ class Asking(Generic[R]):
             if last:
                 self.outcomes.append(self._malformed(reply, complaint))
             self._messages = [*self._messages, *_correction(reply, complaint)]
+
+    def exchange(self) -> Exchange[R]:
+        """All that came of it, once there is an outcome."""
+        return Exchange(
+            outcome=self.outcomes[0],
+            replies=tuple(paid.reply for paid in self._read),
+            spent=total(paid.spent for paid in self._read),
+        )
 
     def _malformed(self, reply: Reply, complaint: str) -> MalformedReply:
         return MalformedReply(

@@ -18,7 +18,8 @@ from pydantic import BaseModel, SecretStr
 
 from tools.errors import ConfigError
 from tools.llm.failures import PassingFailure, Server, explained
-from tools.llm.replies import REFUSAL, Answer, Reply, Usage
+from tools.llm.logprobs import Logprobs, reported
+from tools.llm.replies import REFUSAL, Answer, Reply, Usage, storable
 from tools.llm.settings import LlmSettings
 from tools.llm.structured import response_format
 
@@ -84,12 +85,16 @@ class Chat:
             openai_proxy=None,
         )
 
-    def request(self, messages: Sequence[Message], reply: type[BaseModel]) -> Request:
-        """A request for a reply of that shape."""
+    def request(
+        self, messages: Sequence[Message], reply: type[BaseModel], top_logprobs: int = 0
+    ) -> Request:
+        """A request for a reply of that shape, with so many alternatives to each of its tokens."""
+        wish = {"logprobs": True, "top_logprobs": top_logprobs} if top_logprobs else {}
         body = {
             "model": self.server.model,
             "messages": list(messages),
             "response_format": response_format(reply),
+            **wish,
             **self._parameters,
         }
         text = json.dumps(body)
@@ -128,12 +133,17 @@ class Chat:
         finish = None if finish is None else self.server.without_key(str(finish))
         reason = REFUSAL if refusal else finish
         text = self.server.without_key(str(refusal) if refusal else message.text)
-        return Answer(Reply(_storable(text), reason), Usage.reported(facts.get("token_usage")))
+        reply = Reply(storable(text), reason, self._logprobs(facts.get("logprobs")))
+        return Answer(reply, Usage.reported(facts.get("token_usage")))
 
-
-def _storable(text: str) -> str:
-    """Without lone surrogates, which no database takes and no reply means."""
-    return text.encode(errors="replace").decode()
+    def _logprobs(self, told: Any) -> Logprobs | None:
+        """What the server reports; nothing where the key could be read out of it."""
+        found = reported(told)
+        if found is None:
+            return None
+        said = "".join(each.token for each in found)
+        others = "\n".join(token for each in found for token in each.alternatives)
+        return found if all(self.server.without_key(t) == t for t in (said, others)) else None
 
 
 def _parameters(settings: LlmSettings, *, own: bool) -> dict[str, Any]:

@@ -147,7 +147,8 @@ def _of_status(error: openai.APIStatusError, server: Server) -> PassingFailure |
     if status in _PASSING or status >= 500:
         return PassingFailure(f"HTTP {status}: {told}", after=retry_after(error.response.headers))
     remedy = _remedy(status, server)
-    if remedy is not None:
+    # OpenAI forbids (403) log-probabilities of some models; asked without them, they answer.
+    if remedy is not None and "logprobs" not in told:
         return LanguageModelUnusable(f"{server.base_url} answered {status}: {told} {remedy}")
     hint = next((hint for pattern, hint in _HINTS if re.search(pattern, told, re.I)), None)
     advice = f" Perhaps {hint}." if hint else ""

@@ -9,6 +9,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import BaseModel
 
 from tools.errors import LanguageModelError
+from tools.llm.costs import Spent
+from tools.llm.replies import Reply
 
 R = TypeVar("R")
 
@@ -39,6 +41,20 @@ class Question(Generic[R]):
     Raises UnusableReply with what is wrong, which the model is told when it is asked again. The
     second argument says that it will not be asked again: then what can be used should be.
     """
+    top_logprobs: int = 0
+    """How many alternatives to ask for at each token of the reply; 0 for no log-probabilities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange(Generic[R]):
+    """A question with all that came of it."""
+
+    outcome: R | LanguageModelError
+    """The answer, or what stands in its place: see `LanguageModel.ask`."""
+    replies: tuple[Reply, ...]
+    """Every reply that was read, the last one last; several where it was asked again."""
+    spent: Spent
+    """What these replies took when they were paid for, whichever run did that."""
 
 
 class LanguageModel(Protocol):
@@ -56,5 +72,13 @@ class LanguageModel(Protocol):
         Raises:
             LanguageModelUnusable: no question can be answered: the key, the model's name or the
                 address is wrong.
+        """
+        ...
+
+    def exchange(self, questions: Sequence[Question[R]]) -> list[Exchange[R]]:
+        """Do as `ask` does, and tell what was said and what it took.
+
+        Raises:
+            LanguageModelUnusable: as with `ask`.
         """
         ...

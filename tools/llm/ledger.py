@@ -10,14 +10,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tools.database import Database, insert
-from tools.llm.replies import Answer, Reply, Usage
+from tools.llm.costs import Spent
+from tools.llm.logprobs import from_json, to_json
+from tools.llm.replies import Answer, PaidReply, Reply, Usage
 
 LLM_DDL: tuple[str, ...] = (
     "CREATE TABLE IF NOT EXISTS llm_calls (id BIGINT, run VARCHAR, feature INTEGER, role VARCHAR, "
     "model VARCHAR, prompt_hash VARCHAR, request_hash VARCHAR, request JSON, reply VARCHAR, "
-    "finish_reason VARCHAR, tokens_in BIGINT, tokens_out BIGINT, tokens_cached BIGINT, "
-    "tokens_reasoning BIGINT, latency DOUBLE, attempts INTEGER, cost DOUBLE, error VARCHAR, "
-    "asked_at TIMESTAMP, superseded BOOLEAN)",
+    "finish_reason VARCHAR, logprobs JSON, tokens_in BIGINT, tokens_out BIGINT, "
+    "tokens_cached BIGINT, tokens_reasoning BIGINT, latency DOUBLE, attempts INTEGER, "
+    "cost DOUBLE, error VARCHAR, asked_at TIMESTAMP, superseded BOOLEAN)",
     # A sum with an unknown part is unknown: a server that reports nothing is not one that is free.
     "CREATE VIEW IF NOT EXISTS llm_costs AS SELECT run, feature, "
     "count(*) FILTER (error IS NULL) AS calls, sum(attempts)::BIGINT AS requests, "
@@ -32,7 +34,9 @@ LLM_DDL: tuple[str, ...] = (
 """`llm_calls` has a row for each question that was sent, asking again included; rows are only ever
 added, and marked superseded when a feature failed for want of a usable reply. `attempts` counts the
 HTTP requests that it took, `latency` is in seconds and, like `asked_at` (UTC), that of the last
-attempt; `cost` in US dollars is NULL without prices, `error` is NULL if there is a reply.
+attempt; `cost` in US dollars is NULL without prices, `error` is NULL if there is a reply;
+`logprobs` has the reply's tokens, each with its alternatives, and is NULL where these were not
+asked for or not given.
 `llm_costs` sums up by run and feature; `calls` are the answered ones, `requests` all attempts."""
 
 _COUNTS = "error IS NULL AND NOT superseded"
@@ -78,9 +82,14 @@ class LedgerEntry:
         sent, received = len(self.request), len(answer.reply.text)
         return AnsweredCall(self.feature, self.model, answer.usage, self.cost, sent, received)
 
+    def paid(self, answer: Answer) -> PaidReply:
+        """The answer's reply, and what the call took."""
+        usage = answer.usage
+        return PaidReply(answer.reply, Spent(1, usage.tokens_in, usage.tokens_out, self.cost))
+
     def row(self, row_id: int) -> tuple[Any, ...]:
         """The columns' values, in order."""
-        replied = (None,) * 6 if self.answer is None else _columns(self.answer)
+        replied = (None,) * 7 if self.answer is None else _columns(self.answer)
         asked = (self.run, self.feature, self.role, self.model, self.prompt_hash)
         took = (self.latency, self.attempts, self.cost, self.error)
         at = self.asked_at.astimezone(UTC).replace(tzinfo=None)
@@ -90,7 +99,20 @@ class LedgerEntry:
 def _columns(answer: Answer) -> tuple[Any, ...]:
     usage = answer.usage
     counts = (usage.tokens_in, usage.tokens_out, usage.tokens_cached, usage.tokens_reasoning)
-    return (answer.reply.text, answer.reply.finish_reason, *counts)
+    reply = answer.reply
+    return (reply.text, reply.finish_reason, to_json(reply.logprobs), *counts)
+
+
+def _paid(
+    text: str,
+    finish_reason: str | None,
+    logprobs: str | None,
+    tokens_in: int | None,
+    tokens_out: int | None,
+    cost: float | None,
+) -> PaidReply:
+    reply = Reply(text, finish_reason, from_json(logprobs))
+    return PaidReply(reply, Spent(1, tokens_in, tokens_out, cost))
 
 
 class Ledger:
@@ -120,17 +142,17 @@ class Ledger:
             for feature, model, *counts, cost, n_sent, n_received in rows
         ]
 
-    async def stored(self, request_hash: str) -> Reply | None:
+    async def stored(self, request_hash: str) -> PaidReply | None:
         """The reply to an identical request; None if there is none that counts."""
         if request_hash not in self._known:
             return None
         rows = await asyncio.to_thread(
             self._database.rows,
-            "SELECT reply, finish_reason FROM llm_calls "
+            "SELECT reply, finish_reason, logprobs, tokens_in, tokens_out, cost FROM llm_calls "
             f"WHERE request_hash = ? AND {_COUNTS} ORDER BY id LIMIT 1",
             [request_hash],
         )
-        return Reply(*rows[0]) if rows else None
+        return _paid(*rows[0]) if rows else None
 
     async def write(self, entry: LedgerEntry) -> None:
         """Store a row; it is committed when this returns.

@@ -20,10 +20,10 @@ from tools.errors import (
 )
 from tools.llm.asking import Asking
 from tools.llm.chat import Chat, Request, http_client
-from tools.llm.language_model import Question
+from tools.llm.language_model import Exchange, Question
 from tools.llm.ledger import Ledger
 from tools.llm.loop_thread import LoopThread
-from tools.llm.replies import Reply
+from tools.llm.replies import PaidReply
 from tools.llm.reply_cache import ReplyCache
 from tools.llm.sending import Sender
 from tools.llm.settings import LlmBudget, LlmSettings
@@ -73,8 +73,17 @@ class OpenAIModel:
     def ask(self, questions: Sequence[Question[R]]) -> list[R | LanguageModelError]:
         """Ask all at once; see LanguageModel for what may stand in an answer's place.
 
-        Unusable replies are kept as any other, so that nobody pays for them again: only
-        `forget_malformed` lets the same question be put afresh.
+        Raises:
+            LanguageModelUnusable, DatabaseError, KeyboardInterrupt: as with `exchange`.
+        """
+        return [exchange.outcome for exchange in self.exchange(questions)]
+
+    def exchange(self, questions: Sequence[Question[R]]) -> list[Exchange[R]]:
+        """Ask all at once, and tell what was said and what it took.
+
+        What a reply took is counted whether it was paid for now or earlier. Unusable replies are
+        kept as any other, so that nobody pays for them again: only `forget_malformed` lets the
+        same question be put afresh.
 
         Raises:
             LanguageModelUnusable: no question can be answered: the key, the model's name or the
@@ -89,7 +98,7 @@ class OpenAIModel:
             for asking, reply in zip(waiting, replies, strict=True):
                 asking.take(reply)
         self._note_malformed(askings)
-        return [asking.outcomes[0] for asking in askings]
+        return [asking.exchange() for asking in askings]
 
     def forget_malformed(self, feature: int) -> None:
         """Let the feature's questions that ended as MalformedReply be put afresh from now on.
@@ -118,7 +127,7 @@ class OpenAIModel:
 
     async def _replies_to(
         self, askings: Sequence[Asking[R]], requests: Sequence[Request]
-    ) -> list[Reply | LanguageModelError]:
+    ) -> list[PaidReply | LanguageModelError]:
         outcomes = await asyncio.gather(
             *(
                 self._replies.reply(asking.question, asking.chat, request)
@@ -126,7 +135,7 @@ class OpenAIModel:
             ),
             return_exceptions=True,
         )
-        replies: list[Reply | LanguageModelError] = []
+        replies: list[PaidReply | LanguageModelError] = []
         for outcome in outcomes:
             # Only now, so that the others' replies are stored.
             if isinstance(outcome, BaseException) and not isinstance(outcome, _OUTCOMES):

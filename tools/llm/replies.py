@@ -6,11 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from tools.llm.costs import Spent
+
 REFUSAL = "refusal"
 """Finish reason of a reply whose text is the model's refusal."""
 
 CUT_OFF = "length"
 """Finish reason of a reply that reached the limit of output tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """One token of a reply, and what the model might have said in its place."""
+
+    token: str
+    alternatives: Mapping[str, float]
+    """Log-probability of each of the likeliest tokens at this place, the chosen one among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +31,8 @@ class Reply:
     text: str
     finish_reason: str | None
     """The server's own word, such as `stop` or CUT_OFF; REFUSAL for a refusal."""
+    logprobs: tuple[TokenLogprobs, ...] | None = None
+    """The reply token by token; None where they were not asked for or the server gives none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +74,16 @@ class Answer:
 
     reply: Reply
     usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class PaidReply:
+    """A reply, from the server or the ledger, and what it took when it was paid for."""
+
+    reply: Reply
+    spent: Spent
+
+
+def storable(text: str) -> str:
+    """Without lone surrogates, which no database takes and no reply means."""
+    return text.encode(errors="replace").decode()

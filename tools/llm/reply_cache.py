@@ -10,7 +10,7 @@ from tools.errors import LanguageModelError
 from tools.llm.chat import Chat, Request
 from tools.llm.language_model import Question
 from tools.llm.ledger import AnsweredCall, Ledger, LedgerEntry
-from tools.llm.replies import Answer, Reply, Usage
+from tools.llm.replies import Answer, PaidReply, Usage
 from tools.llm.sending import Attempts, Sender
 from tools.llm.settings import Price
 from tools.llm.spending import Reserved, Spending
@@ -26,7 +26,7 @@ class ReplyCache:
         self._sender = sender
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def reply(self, question: Question[Any], chat: Chat, request: Request) -> Reply:
+    async def reply(self, question: Question[Any], chat: Chat, request: Request) -> PaidReply:
         """The reply to a request on behalf of a question; stored when this returns.
 
         Raises:
@@ -43,7 +43,7 @@ class ReplyCache:
                 return stored
             return await self._paid(question, chat, request)
 
-    async def _paid(self, question: Question[Any], chat: Chat, request: Request) -> Reply:
+    async def _paid(self, question: Question[Any], chat: Chat, request: Request) -> PaidReply:
         attempts = Attempts()
         reserved: list[Reserved] = []
 
@@ -89,7 +89,7 @@ class ReplyCache:
         answered = entry(answer)
         settle(answered.used(answer))
         await self._ledger.write(answered)
-        return answer.reply
+        return answered.paid(answer)
 
 
 def _told(error: BaseException, chat: Chat) -> str:

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from graphs.policies.language_model.case_rows import hypothesis_rows, most_telling, result_rows
-from graphs.policies.language_model.data_blocks import data_block, fitting
 from graphs.policies.language_model.exhibits import feature_rows, threshold_values, token_rows
-from graphs.policies.language_model.prompt_files import PromptFile
 from graphs.policies.language_model.proposing import same
 from graphs.policies.language_model.replies import AnalyzerReply, Rewording, analyzer_reply
 from graphs.policies.language_model.rule_check import Contradicted, RuleCheck
@@ -21,7 +19,9 @@ from graphs.policies.language_model.words import clean, shortened
 from graphs.policies.protocols import Case, Dossier
 from graphs.records import Hypothesis, Interpretation, Proposal, Refinement, Setback
 from tools.errors import UnusableReply
+from tools.llm.data_blocks import data_block, fitting
 from tools.llm.language_model import Prompt, Question
+from tools.llm.prompt_files import PromptFile
 from tools.rules import CLASSES
 
 MOST_NEW = 2

@@ -7,11 +7,11 @@ from itertools import chain, zip_longest
 
 import numpy as np
 
-from graphs.policies.language_model.data_blocks import Row, fitting
 from graphs.policies.language_model.exhibits import MARKED, excerpt
 from graphs.policies.language_model.words import clean
 from graphs.policies.protocols import Case, Dossier
 from graphs.records import Experiment, Hypothesis, Observation
+from tools.llm.data_blocks import Row, fitting
 from tools.rules import rule_from_json
 
 

@@ -8,9 +8,7 @@ from itertools import chain
 
 from graphs.citations import cited_observations
 from graphs.policies.language_model.case_rows import hypothesis_rows, most_telling, result_rows
-from graphs.policies.language_model.data_blocks import data_block, fitting
 from graphs.policies.language_model.exhibits import feature_rows, token_rows
-from graphs.policies.language_model.prompt_files import PromptFile
 from graphs.policies.language_model.replies import CitedClaim, ReviewerReply, reviewer_reply
 from graphs.policies.language_model.unbacked import (
     names_what_fires,
@@ -22,7 +20,9 @@ from graphs.policies.protocols import Case, Dossier
 from graphs.policies.symbolic.conclusion import STANDING, hedged
 from graphs.records import Claim, Conclusion, Hypothesis
 from tools.errors import EvidenceError, UnusableReply
+from tools.llm.data_blocks import data_block, fitting
 from tools.llm.language_model import Question
+from tools.llm.prompt_files import PromptFile
 from tools.rules import rule_from_json
 
 MOST_REQUESTS = 3

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphs.policies.language_model.case_rows import hypothesis_rows, most_telling, result_rows
-from graphs.policies.language_model.data_blocks import data_block, fitting
 from graphs.policies.language_model.exhibits import (
     exemplar_rows,
     feature_rows,
     threshold_values,
     token_rows,
 )
-from graphs.policies.language_model.prompt_files import PromptFile
 from graphs.policies.language_model.replies import DesignerReply, designer_reply
 from graphs.policies.language_model.text_check import TextCheck
 from graphs.policies.language_model.words import clean
@@ -23,7 +21,9 @@ from graphs.policies.protocols import Case, Dossier
 from graphs.records import Design, Hypothesis, Observation, Setback
 from tools.errors import BudgetSpent, LanguageModelError, MalformedReply, UnusableReply
 from tools.exemplars import Exemplar
+from tools.llm.data_blocks import data_block, fitting
 from tools.llm.language_model import LanguageModel, Question
+from tools.llm.prompt_files import PromptFile
 
 FIRST_ROUND = 8
 LATER = 6

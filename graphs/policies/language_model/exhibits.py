@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from graphs.policies.language_model.data_blocks import Row, line_of
 from graphs.policies.language_model.words import shortened
 from graphs.policies.protocols import Dossier
 from tools.exemplars import Exemplar, TokenStatistic
+from tools.llm.data_blocks import Row, line_of
 
 MARKED = 0.05
 """Share of the scale from which a token is marked with its activation."""

@@ -13,8 +13,8 @@ from graphs.policies.language_model.analysing import (
     rewordable,
 )
 from graphs.policies.language_model.concluding import Judgement, reviewer_question
-from graphs.policies.language_model.prompt_files import read_prompt_files
 from graphs.policies.language_model.proposing import explainer_question
+from graphs.policies.language_model.roles import ROLES
 from graphs.policies.language_model.words import clean
 from graphs.policies.protocols import Case, Dossier, RunServices
 from graphs.policies.symbolic.analysis import analyze_evidence as counted_facts
@@ -29,6 +29,7 @@ from graphs.records import (
 )
 from tools.errors import LanguageModelError, MalformedReply
 from tools.llm.language_model import LanguageModel, Question
+from tools.llm.prompt_files import read_prompt_files
 
 R = TypeVar("R")
 
@@ -50,7 +51,7 @@ class LanguageModelPolicy:
             ConfigError: a prompt file is missing or malformed.
         """
         self._model = model
-        self._prompts = read_prompt_files(Path(self.prompts))
+        self._prompts = read_prompt_files(Path(self.prompts), ROLES)
 
     @classmethod
     def for_run(cls, services: RunServices) -> Self:

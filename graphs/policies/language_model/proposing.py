@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphs.policies.language_model.data_blocks import data_block, fitting
 from graphs.policies.language_model.exhibits import exemplar_rows, feature_rows, token_rows
-from graphs.policies.language_model.prompt_files import PromptFile
 from graphs.policies.language_model.replies import ExplainerReply
 from graphs.policies.language_model.rule_check import Contradicted, RuleCheck
 from graphs.policies.protocols import MIN_RIVALS, Dossier
 from graphs.records import Proposal
 from tools.errors import UnusableReply
+from tools.llm.data_blocks import data_block, fitting
 from tools.llm.language_model import Question
+from tools.llm.prompt_files import PromptFile
 from tools.rules import CLASSES
 
 ASKED = 5

@@ -1,4 +1,4 @@
-"""Prompts are Markdown files with placeholders: read and checked when a policy is made."""
+"""Prompts are Markdown files with placeholders: read and checked before anything is asked."""
 
 from __future__ import annotations
 
@@ -29,25 +29,6 @@ class Placeholders:
         return (*self.required, *self.optional)
 
 
-ROLES: Mapping[str, Placeholders] = {
-    "explainer": Placeholders(
-        required=("feature", "tokens", "exemplars"), optional=("count", "token_classes")
-    ),
-    "designer": Placeholders(
-        required=("hypotheses", "tokens", "exemplars", "results", "count"),
-        optional=("feature", "active", "inactive"),
-    ),
-    "analyzer": Placeholders(
-        required=("hypotheses", "results"),
-        optional=("feature", "tokens", "token_classes", "due", "new", "active", "inactive"),
-    ),
-    "reviewer": Placeholders(
-        required=("hypotheses", "results"), optional=("feature", "tokens", "most_requests")
-    ),
-}
-"""SAGE's roles: each has a file `<role>.md` with these placeholders."""
-
-
 @dataclass(frozen=True, slots=True)
 class PromptFile:
     """A prompt before its placeholders are filled in."""
@@ -70,14 +51,18 @@ class PromptFile:
         )
 
 
-def read_prompt_files(folder: Path) -> dict[str, PromptFile]:
+def read_prompt_files(folder: Path, roles: Mapping[str, Placeholders]) -> dict[str, PromptFile]:
     """The prompt of every role, by role.
+
+    Args:
+        folder: has a file `<role>.md` for each.
+        roles: what each role's file may have filled in.
 
     Raises:
         ConfigError: a file is missing, lacks a part or a required placeholder, or has one that
             its role does not know.
     """
-    return {role: _read(folder / f"{role}.md", known) for role, known in ROLES.items()}
+    return {role: _read(folder / f"{role}.md", known) for role, known in roles.items()}
 
 
 def _read(path: Path, placeholders: Placeholders) -> PromptFile:

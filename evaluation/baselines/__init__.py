@@ -1,0 +1,1 @@
+"""What an investigation has to beat: explanations of the same features made without experiments."""

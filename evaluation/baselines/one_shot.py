@@ -1,0 +1,149 @@
+"""Baseline: one look at the strongest exemplars, as single-pass tools explain features.
+
+What Neuronpedia's `oai_token-act-pair` and OpenAI's neuron-explainer do (Bills et al., 2023,
+"Language models can explain neurons in language models"): top exemplars only, no text on which the
+feature is silent, no experiment, one description.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.baselines.baseline import NEVER_FIRES, Desk, by_rule, missing
+from evaluation.candidate import Candidate
+from graphs.policies.language_model import LanguageModelPolicy
+from graphs.policies.language_model.exhibits import LONGEST_TOKEN
+from graphs.policies.language_model.flat_rules import executable
+from graphs.policies.language_model.replies import FlatRule, Reply
+from graphs.policies.language_model.words import clean, shortened
+from graphs.policies.registry import policy_class
+from graphs.policies.symbolic.statements import propose
+from graphs.records import Proposal
+from tools.errors import LanguageModelError, RuleError, UnusableReply
+from tools.exemplars import Exemplar
+from tools.llm.data_blocks import Row, data_block
+from tools.llm.language_model import LanguageModel, Question
+from tools.llm.prompt_files import Placeholders, PromptFile, read_prompt_files
+from tools.rules import CLASSES, Branch, Rule, TokenIn
+
+PROMPTS = Path(__file__).parent / "prompts"
+CARRIES = 0.5
+"""Share of an exemplar's maximum from which a token is said to carry it."""
+REACH = 24
+"""Tokens shown on each side of an exemplar's peak."""
+STEPS = 10
+"""What the feature's scale is shown as."""
+LONGEST = 600
+"""Characters of a description: as many as the investigation's own may have."""
+
+
+class OneShotReply(Reply):
+    """What a language model says at one look."""
+
+    description: str
+    rule: FlatRule | None = None
+
+
+class OneShot:
+    """Explains from the ten strongest exemplars alone, in the family of the run's own policy."""
+
+    name = "one_shot"
+
+    def recipe(self, agentic: Mapping[int, Candidate]) -> str:
+        """The version of its prompt."""
+        return f"1 {_prompt().hash}"
+
+    def explain(self, desk: Desk) -> Candidate:
+        """A description that a language model gives, or a rule that lists the carrying tokens.
+
+        Raises:
+            LanguageModelUnusable: no question can be answered.
+            PolicyError: the run's policy can no longer be imported.
+        """
+        if not desk.top:
+            return missing(self.name, desk.feature, NEVER_FIRES)
+        if not asks_language_model(desk.policy):
+            return by_rule(self.name, desk.feature, propose(carrying_rule(desk.top)))
+        if desk.model is None:
+            reason = "there is no language model to ask; the configuration has no `llm` section"
+            return missing(self.name, desk.feature, reason)
+        return self._asked(desk, desk.model)
+
+    def _asked(self, desk: Desk, model: LanguageModel) -> Candidate:
+        (exchange,) = model.exchange([one_shot_question(desk)])
+        if isinstance(exchange.outcome, LanguageModelError):
+            failed = missing(self.name, desk.feature, str(exchange.outcome), exchange.spent)
+            return replace(failed, may_come=True)
+        return by_rule(self.name, desk.feature, exchange.outcome, exchange.spent)
+
+
+def carrying_rule(exemplars: list[Exemplar]) -> Rule:
+    """Fires at full strength on the tokens that carry the exemplars, the loudest in sum first."""
+    carried: Counter[str] = Counter()
+    for exemplar in exemplars:
+        for token, activation in zip(exemplar.tokens, exemplar.activations.tolist(), strict=True):
+            if activation >= CARRIES * exemplar.max_activation:
+                carried[token] += activation
+    tokens = tuple(token for token, _ in carried.most_common())
+    return Rule((Branch(TokenIn(tokens), 1.0),))
+
+
+def one_shot_question(desk: Desk) -> Question[Proposal]:
+    """The one question: token and activation, pair by pair, of the strongest exemplars."""
+    rows = [_row(exemplar, desk.scale) for exemplar in desk.top]
+    filled = {"pairs": data_block("pairs", rows), "token_classes": ", ".join(CLASSES)}
+    return Question(
+        role="explainer",
+        feature=desk.feature,
+        prompt=_prompt().fill(filled),
+        reply=OneShotReply,
+        read=_read,
+    )
+
+
+def _row(exemplar: Exemplar, scale: float) -> Row:
+    here = slice(max(0, exemplar.peak - REACH), exemplar.peak + REACH + 1)
+    steps = np.floor(np.clip(exemplar.activations[here] / scale, 0.0, 1.0) * STEPS).astype(int)
+    shown = [shortened(token, LONGEST_TOKEN) for token in exemplar.tokens[here]]
+    pairs = [[token, step] for token, step in zip(shown, steps.tolist(), strict=True)]
+    return {"tokens": pairs, "active": [pair for pair in pairs if pair[1]]}
+
+
+def _read(reply: OneShotReply, last: bool) -> Proposal:
+    description = clean(reply.description, LONGEST)
+    if not description:
+        raise UnusableReply("The description is empty; say in a sentence what it fires on.")
+    if reply.rule is None:
+        return Proposal(statement=description)
+    try:
+        rule = executable(reply.rule, "active")
+    except RuleError as error:
+        if not last:
+            raise UnusableReply(
+                f"The rule cannot be executed: {error} Mend it, or give null for it."
+            ) from error
+        note = f"its rule was left out: {clean(str(error), 120)}"
+        return Proposal(statement=description, note=note)
+    return Proposal(statement=description, rule=rule.to_json())
+
+
+def asks_language_model(policy: str) -> bool:
+    """Whether a policy, by name or import path, is of the language model's family.
+
+    Raises:
+        PolicyError: the name is unknown or cannot be imported.
+    """
+    named = policy_class(policy)
+    return isinstance(named, type) and issubclass(named, LanguageModelPolicy)
+
+
+@cache
+def _prompt() -> PromptFile:
+    known = Placeholders(required=("pairs",), optional=("token_classes",))
+    return read_prompt_files(PROMPTS, {"one_shot": known})["one_shot"]

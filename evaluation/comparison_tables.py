@@ -1,0 +1,150 @@
+"""The comparison for people: tables in a terminal, or as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evaluation.comparison import Change, Comparison, MetricComparison, Standing
+from evaluation.statistics import Estimate
+from tools.llm.costs import Spent
+
+COLUMNS = ("explainer", "mean", "95 % interval", "n", "agentic ahead by", "p", "w/t/l")
+_NONE = "-"
+_UNKNOWN = "?"
+
+
+def print_comparison(console: Console, comparison: Comparison) -> None:
+    """Every metric with every explainer, then the features that gained and lost most."""
+    console.print(f"run {comparison.run}: {comparison.features} features scored", style="bold")
+    for metric in comparison.metrics:
+        console.print()
+        console.print(Text(heading(metric), "bold"))
+        _print_rows(console, COLUMNS, metric_rows(metric))
+        for note in notes(metric):
+            console.print(Text(f"  {note}", "dim"))
+    for title, rows in _further(comparison):
+        console.print()
+        console.print(Text(title, "bold"))
+        _print_rows(console, rows[0], rows[1:])
+
+
+def markdown(comparison: Comparison) -> str:
+    """The same as Markdown."""
+    parts: list[str] = [f"# Run {comparison.run}: {comparison.features} features scored"]
+    for metric in comparison.metrics:
+        parts += [f"## {heading(metric)}", table(COLUMNS, metric_rows(metric))]
+        parts += [f"- {note}" for note in notes(metric)]
+    for title, rows in _further(comparison):
+        parts += [f"## {title}", table(rows[0], rows[1:])]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def heading(metric: MetricComparison) -> str:
+    """What a metric's table is about."""
+    trivial = [each.trivial for each in metric.standings if each.trivial is not None]
+    best = (min if metric.lower_is_better else max)(trivial) if trivial else None
+    reads_nothing = "" if best is None else f"; reading nothing gives {best:.3f}"
+    lower = ", lower is better" if metric.lower_is_better else ""
+    return f"{metric.metric} (judge {metric.judge}{lower}{reads_nothing})"
+
+
+def metric_rows(metric: MetricComparison) -> list[list[str]]:
+    """One row for each explainer."""
+    return [_row(each) for each in metric.standings]
+
+
+def notes(metric: MetricComparison) -> Iterator[str]:
+    """What the figures leave out, and what they cost."""
+    for each in metric.standings:
+        yield from (f"{each.explainer}: {note}" for note in _notes(each))
+
+
+def _notes(standing: Standing) -> Iterator[str]:
+    for reason in standing.reasons[:1]:
+        more = f" (and {len(standing.reasons) - 1} more)" if len(standing.reasons) > 1 else ""
+        yield f"no score for {standing.missing}: {reason.rstrip('.')}{more}"
+    if standing.floored is not None:
+        yield f"{standing.floored:.3f} if these count as for a judge that reads nothing"
+    if standing.parse_failures:
+        yield f"{standing.parse_failures:.1%} of the answers were unusable"
+    for what, spent in (("explaining", standing.making), ("scoring", standing.scoring)):
+        if spent.calls:
+            yield f"{what} took {spent.calls} calls, {_tokens(spent)} tokens, {_dollars(spent)}"
+
+
+def interval(estimate: Estimate | None, sign: str = "") -> str:
+    """The ends of an interval."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return _NONE
+    return f"[{estimate.low:{sign}.2f}, {estimate.high:{sign}.2f}]"
+
+
+def _row(standing: Standing) -> list[str]:
+    mean, gain = standing.mean, standing.gain
+    return [
+        standing.explainer,
+        _NONE if mean is None else f"{mean.value:.3f}",
+        interval(mean),
+        str(standing.n),
+        "" if gain is None else f"{gain.difference.value:+.2f} {interval(gain.difference, '+')}",
+        "" if gain is None or gain.p is None else f"{gain.p:.1e}",
+        "" if gain is None else f"{gain.wins}/{gain.ties}/{gain.losses}",
+    ]
+
+
+def _tokens(spent: Spent) -> str:
+    if spent.tokens_in is None or spent.tokens_out is None:
+        return _UNKNOWN
+    return f"{spent.tokens_in + spent.tokens_out:,}"
+
+
+def _dollars(spent: Spent) -> str:
+    return "cost unknown" if spent.cost is None else f"${spent.cost:.3g}"
+
+
+def _further(comparison: Comparison) -> Iterator[tuple[str, list[list[str]]]]:
+    if comparison.families:
+        yield "recovered meaning by family (F1 on held-out text)", _family_rows(comparison)
+    if comparison.gained:
+        yield f"gained most: {comparison.headline}", _change_rows(comparison.gained)
+        yield f"lost most: {comparison.headline}", _change_rows(comparison.lost)
+
+
+def _family_rows(comparison: Comparison) -> list[list[str]]:
+    rows = [["family", "explainer", "n", "mean F1", "recovered"]]
+    for each in comparison.families:
+        share = f"{each.recovered:.0%}"
+        rows.append([each.family, each.explainer, str(each.n), f"{each.f1:.3f}", share])
+    return rows
+
+
+def _change_rows(changes: Sequence[Change]) -> list[list[str]]:
+    rows = [["feature", "agentic", "it", "gain", "explanation"]]
+    for each in changes:
+        figures = [f"{each.ours:.3f}", f"{each.theirs:.3f}", f"{each.gain:+.3f}"]
+        rows.append([str(each.feature), *figures, each.description or ""])
+    return rows
+
+
+def _print_rows(console: Console, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    shown = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for place, name in enumerate(names):
+        last = place == len(names) - 1 and name == "explanation"
+        shown.add_column(name, overflow="fold", no_wrap=not last)
+    for row in rows:
+        shown.add_row(*map(Text, row))
+    console.print(shown)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

@@ -1,0 +1,1 @@
+"""The figures of the README, from scratch: `python -m evaluation.results`."""

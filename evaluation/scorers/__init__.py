@@ -1,0 +1,1 @@
+"""How good an explanation is: one published protocol per file, and versions without its faults."""

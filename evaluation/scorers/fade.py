@@ -1,0 +1,193 @@
+"""FADE: clarity, responsiveness and purity of an explanation (arXiv 2502.16994)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.candidate import Candidate
+from evaluation.draws.drawn import Stretch
+from evaluation.exam import Exam
+from evaluation.held_out import Passage
+from evaluation.judges.judge import Answers, Judge
+from evaluation.scorers.figures import Figures, too_few
+from evaluation.scorers.written import strongest_of, too_few_written, usable, written
+from evaluation.scores import Score, Trivial
+from evaluation.statistics import Floats, Statistic, auroc, average_precision
+
+LENGTH = 32
+"""Tokens of a natural passage."""
+NATURAL = 500
+"""Passages that are rated, and as many drawn by chance that written texts are compared with."""
+NATURAL_ASKED = 100
+"""Passages that a language model rates, each of whose answers costs."""
+FROM_THE_TOP = 0.1
+"""Share of the rated passages with the strongest activations; the others are drawn by chance."""
+CLEARLY, NOT = 2, 0
+"""Ratings that are compared; what is in between is left out, as published."""
+
+_NO_ORDER = Trivial(prior=0.0)
+"""One rating for everything compares nothing; ratings by chance tell nothing apart."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Natural:
+    """Consecutive passages of held-out text, in their order."""
+
+    passages: tuple[Stretch, ...]
+    strongest: NDArray[np.float64]
+    """Shape (n_passages,): on each, the activation of largest absolute value."""
+
+
+@dataclass(frozen=True, slots=True)
+class FadeScorer:
+    """FADE's measures that need no steering; a text counts by its strongest activation.
+
+    Clarity compares the ten texts that were written to fire (FADE has fifteen calls for them) with
+    natural ones; responsiveness compares natural texts that the judge rates to show clearly what is
+    described with those that do not; purity is the average precision on the same. The first two are
+    |2 * AUROC - 1| as published, so that a description of what silences the feature scores like a
+    good one: the signed figures are 2 * AUROC - 1.
+    """
+
+    metrics: tuple[str, ...] = (
+        "fade_clarity",
+        "fade_responsiveness",
+        "fade_purity",
+        "fade_clarity_signed",
+        "fade_responsiveness_signed",
+    )
+    version: int = 1
+
+    def score(self, exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
+        """Score one explanation.
+
+        Raises:
+            Unscorable: the judge can do nothing with the explanation, or the feature has no scale.
+        """
+        found = {score.metric: score for score in _clarity(exam, candidate, judge)}
+        found |= {score.metric: score for score in _ratings(exam, candidate, judge)}
+        return [found[metric] for metric in self.metrics]
+
+
+FADE = FadeScorer()
+
+
+def _clarity(exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
+    """How far written texts are above natural ones."""
+    answers = written(exam, candidate, judge).firing
+    natural = _natural(exam)
+    drawn = exam.random("fade/clarity").permutation(len(natural.passages))[:NATURAL]
+    texts = [text.strongest for text in usable(answers)]
+    figures = Figures(exam, answers, {"written": _shares(exam, texts), "natural": len(drawn)})
+    names = ("fade_clarity", "fade_clarity_signed")
+    if reason := too_few_written(answers):
+        return figures.nulls(names, reason)
+    values = [*texts, *natural.strongest[drawn]]
+    separation = auroc(values, [True] * len(texts) + [False] * len(drawn))
+    return [
+        figures.figure(
+            name,
+            statistic(separation),
+            texts=len(values),
+            trivial=_NO_ORDER,
+            undefined="There is no natural text.",
+        )
+        for name, statistic in zip(names, (_absolute, _signed), strict=True)
+    ]
+
+
+def _ratings(exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
+    """How far passages that are rated to show what is described are above those that do not."""
+    n_rated = NATURAL_ASKED if judge.name == "language_model" else NATURAL
+    passages, strongest = _rated(exam, n_rated)
+    answers = judge.rate(candidate, passages)
+    by_rating = {
+        rating: strongest[[said == rating for said in answers.values]] for rating in (0, 1, 2)
+    }
+    figures = Figures(exam, answers, _details(exam, answers, by_rating))
+    names = ("fade_responsiveness", "fade_responsiveness_signed", "fade_purity")
+    if reason := too_few(answers) or _one_sided(by_rating):
+        return figures.nulls(names, reason)
+    values = np.concatenate([by_rating[CLEARLY], by_rating[NOT]])
+    clear = np.arange(len(values)) < len(by_rating[CLEARLY])
+    separation = auroc(values, clear)
+    statistics = (_absolute(separation), _signed(separation), average_precision(values, clear))
+    trivial = (_NO_ORDER, _NO_ORDER, Trivial(prior=float(clear.mean())))
+    return [
+        figures.figure(
+            name, statistic, texts=len(values), trivial=chance, undefined=_one_sided(by_rating)
+        )
+        for name, statistic, chance in zip(names, statistics, trivial, strict=True)
+    ]
+
+
+def _details(exam: Exam, answers: Answers[int], by_rating: Mapping[int, Floats]) -> dict[str, Any]:
+    rated = {
+        str(rating): {"n": len(values), "mean": float(values.mean() / exam.scale)}
+        for rating, values in by_rating.items()
+        if len(values)
+    }
+    return {"rated": rated, "failures": list(answers.failures)}
+
+
+def _one_sided(by_rating: Mapping[int, Floats]) -> str:
+    """Why ratings compare nothing; empty if they do."""
+    n_rated = sum(map(len, by_rating.values()))
+    missing = [str(rating) for rating in (NOT, CLEARLY) if not len(by_rating[rating])]
+    return f"none of {n_rated} natural passages is rated {' or '.join(missing)}" if missing else ""
+
+
+def _rated(exam: Exam, count: int) -> tuple[list[Passage], Floats]:
+    """The passages to be rated, in random order, and the strongest activation on each."""
+
+    def draw() -> tuple[list[Passage], Floats]:
+        natural = _natural(exam)
+        random = exam.random("fade/rated")
+        shuffled = random.permutation(len(natural.passages))
+        ranked = shuffled[np.argsort(-natural.strongest[shuffled], kind="stable")]
+        n_top = round(FROM_THE_TOP * min(count, len(ranked)))
+        others = random.permutation(ranked[n_top:])[: count - n_top]
+        chosen = random.permutation(np.concatenate([ranked[:n_top], others]))
+        text = exam.held_out
+        places: list[int] = chosen.tolist()
+        passages = [natural.passages[at].passage(text, context=True) for at in places]
+        return passages, natural.strongest[chosen]
+
+    return exam.once(("fade/rated", count), draw)
+
+
+def _natural(exam: Exam) -> _Natural:
+    """All of the split in passages of LENGTH tokens; a shorter window is one passage."""
+
+    def cut() -> _Natural:
+        starts = exam.held_out.text.starts.tolist()
+        passages = tuple(
+            Stretch(at, min(at + LENGTH, end))
+            for begin, end in pairwise(starts)
+            for at in range(begin, max(begin + 1, end - LENGTH + 1), LENGTH)
+        )
+        values = exam.held_out.activations
+        strongest = [strongest_of(values[piece.begin : piece.end]) for piece in passages]
+        return _Natural(passages, np.array(strongest, np.float64))
+
+    return exam.once("fade/natural", cut)
+
+
+def _shares(exam: Exam, values: Sequence[float]) -> list[float]:
+    return [float(f"{value / exam.scale:.4g}") for value in values]
+
+
+def _signed(separation: Statistic) -> Statistic:
+    """From an AUROC to 2 * AUROC - 1."""
+    return lambda weights: 2 * separation(weights) - 1
+
+
+def _absolute(separation: Statistic) -> Statistic:
+    """From an AUROC to its distance from chance, whichever way."""
+    return lambda weights: np.abs(2 * separation(weights) - 1)

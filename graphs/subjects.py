@@ -1,0 +1,39 @@
+"""From the configuration's words to a subject that can be measured."""
+
+from __future__ import annotations
+
+from graphs.config import SubjectConfig
+from graphs.foreign import foreign_code, imported
+from tools.activations import Subject, SubjectInfo
+from tools.errors import ConfigError, SubjectError
+from tools.subject import SaeSource, SubjectSpec, load_subject
+
+KIND = "subject factory"
+
+
+def open_subject(config: SubjectConfig) -> Subject:
+    """Load model and SAE, or have the factory make what takes their place.
+
+    Raises:
+        SubjectError: the factory cannot be imported, fails, or gives something that is no
+            `Subject`; or model and SAE cannot be loaded: see `load_subject`.
+    """
+    if config.factory is not None:
+        return _made(config.factory)
+    if config.model is None or config.sae is None:
+        raise ConfigError("the configuration names no subject; give model and sae, or factory.")
+    sae = SaeSource(**config.sae.model_dump())
+    return load_subject(SubjectSpec(config.model, sae, config.device, config.dtype))
+
+
+def _made(path: str) -> Subject:
+    factory = imported(path, KIND, SubjectError)
+    with foreign_code(f"{KIND} {path!r} failed", SubjectError):
+        subject: object = factory()
+        info = getattr(subject, "info", None)
+    if isinstance(info, SubjectInfo) and isinstance(subject, Subject):
+        return subject
+    raise SubjectError(
+        f"{KIND} {path!r} gave {repr(subject)[:80]}, which is no Subject: see tools/activations.py "
+        "for what it must offer."
+    )
