@@ -52,15 +52,22 @@ def estimate(statistic: Statistic, n_items: int, seed: int, undefined: str) -> E
     value = float(statistic(np.ones((1, n_items)))[0]) if n_items else float("nan")
     if not np.isfinite(value):
         raise Unscorable(undefined)
-    random = np.random.default_rng(seed)
-    share = np.full(n_items, 1 / n_items)
-    resampled = statistic(random.multinomial(n_items, share, size=RESAMPLES).astype(np.float64))
+    resampled = statistic(_resamples(n_items, seed))
     defined = resampled[np.isfinite(resampled)]
     if n_items < 2 or len(defined) < RESAMPLES / 2:
         return Estimate(value, None, None)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
     return Estimate(value, float(low), float(high))
+
+
+def _resamples(n_items: int, seed: int) -> Floats:
+    """How often each item is in each resample; shape (RESAMPLES, n_items)."""
+    drawn = np.random.default_rng(seed).integers(n_items, size=(RESAMPLES, n_items))
+    # Several times as fast as multinomial counts, which take most of an evaluation's time.
+    places = drawn + n_items * np.arange(RESAMPLES)[:, None]
+    counts = np.bincount(places.ravel(), minlength=RESAMPLES * n_items)
+    return counts.reshape(RESAMPLES, n_items).astype(np.float64)
 
 
 def mean_of(values: ArrayLike) -> Statistic:

@@ -20,7 +20,8 @@ _NONE_TO_DECIDE = (
 )
 _NONE_TO_JUDGE = (
     "a language model is to judge, and the run's configuration has no `llm` section; "
-    "explain with one that has (see graphs/configs/language-model.yaml), or use judge rule."
+    "name one, as in --set llm.model=gpt-5-mini (and --set llm.base_url=... for a server of your "
+    "own), or use judge rule."
 )
 
 

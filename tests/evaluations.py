@@ -1,131 +1,270 @@
-"""A run of planted features, explained and scored through the command line in no time."""
+"""Planted features that one look at their strongest texts does not explain, and their runs.
+
+All of it is computed in no time: explained by the symbolic policy, scored by judge `rule`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import io
+import itertools
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 import yaml
 from numpy.typing import NDArray
 
-# A command that is over leaves at once if this is still being imported: pytest would go with it.
-import tools.subject  # noqa: F401
+import saesage
+import tools.database
+
+# While this is still being imported in the background, a command ends the whole process.
+import tools.subject
+from evaluation import scores
+from evaluation.storage import open_scores
 from evaluation.truth import Truth
 from tests.fakes import DEFAULT_WORDS, FakeSubject, Planted, strength
 from tools.rules import Windows
 
 Share = Callable[[Sequence[str], int], float]
-"""Bare tokens of a text and a place in it: how strongly the feature fires there, in [0, 1]."""
+"""Tokens of a text and a place among them: how strongly the feature fires there, in [0, 1]."""
+
+
+def graded(**shares: float) -> Share:
+    """Fires on words, by their strengths."""
+    return lambda tokens, place: shares.get(tokens[place].strip(), 0.0)
+
+
+def after(word: str, trigger: str) -> Share:
+    """Fires on a word right after another one."""
+    return lambda tokens, place: float(
+        tokens[place].strip() == word and _follows(tokens, place, trigger)
+    )
+
+
+def not_after(word: str, trigger: str) -> Share:
+    """Fires on a word unless it stands right after another one."""
+    return lambda tokens, place: float(
+        tokens[place].strip() == word and not _follows(tokens, place, trigger)
+    )
+
+
+def _follows(tokens: Sequence[str], place: int, trigger: str) -> bool:
+    return place > 0 and tokens[place - 1].strip() == trigger
+
+
+def _capitalised(tokens: Sequence[str], place: int) -> float:
+    word = tokens[place].strip()
+    return float(len(word) > 1 and word[0].isupper())
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a feature means; a Predictor."""
+    """What a feature means; implements `evaluation.candidate.Predictor`."""
 
     family: str
     name: str
     share: Share
-    scale: float = 8.0
+    largest: float = 8.0
 
     def predict_windows(self, windows: Windows) -> NDArray[np.float32]:
-        surfaces = list(windows.spelled(windows.codes))
-        starts = [*np.flatnonzero(windows.positions == 0), len(surfaces)]
-        texts = [surfaces[b:e] for b, e in zip(starts, starts[1:], strict=False)]
-        return np.array([s for text in texts for s in self.shares(text)], np.float32)
+        """The exact shares."""
+        surfaces = windows.spelled(windows.codes)
+        borders = [*np.flatnonzero(windows.positions == 0).tolist(), len(surfaces)]
+        texts = [surfaces[begin:end] for begin, end in pairwise(borders)]
+        return np.array([share for text in texts for share in self.shares(text)], np.float32)
 
     def shares(self, tokens: Sequence[str]) -> list[float]:
-        return [self.share(tokens, index) for index in range(len(tokens))]
+        """The same of one text."""
+        return [self.share(tokens, place) for place in range(len(tokens))]
 
-    def planted(self) -> Planted:
-        """The feature: its meaning with some variation."""
+    def fired(self, tokens: Sequence[str]) -> list[float]:
+        """Activations on one text, which vary by what stands before."""
+        return [
+            self.largest * share * (0.6 + 0.4 * strength(tokens, place)) if share else 0.0
+            for place, share in enumerate(self.shares(tokens))
+        ]
 
-        def function(tokens: Sequence[str]) -> list[float]:
-            return [
-                self.scale * share * (0.6 + 0.4 * strength(tokens, index)) if share else 0.0
-                for index, share in enumerate(self.shares(tokens))
-            ]
-
-        return Planted(self.name, function)
-
-
-def graded(**shares: float) -> Share:
-    return lambda tokens, i: shares.get(tokens[i].strip(), 0.0)
-
-
-def after(words: set[str], triggers: set[str]) -> Share:
-    return lambda t, i: float(i > 0 and t[i].strip() in words and t[i - 1].strip() in triggers)
-
-
-def never_after(words: set[str], triggers: set[str]) -> Share:
-    return lambda t, i: float(
-        t[i].strip() in words and not (i > 0 and t[i - 1].strip() in triggers)
-    )
-
-
-DIGITS = set("0123456789")
 
 MEANINGS = (
-    Meaning("token", "return", graded(**{"return": 1.0})),
-    Meaning("graded", "animals", graded(cat=1.0, dog=0.5, tree=0.25), scale=3.0),
-    Meaning("context", "None after is", after({"None"}, {"is"}), scale=20.0),
-    Meaning("context", "Paris after in", after({"Paris"}, {"in"})),
-    Meaning("exception", "London but in", never_after({"London"}, {"in"})),
+    Meaning("graded", "animals", graded(cat=1.0, dog=0.5, tree=0.25), largest=3.0),
+    Meaning("context", "None after is", after("None", "is"), largest=20.0),
+    Meaning("context", "Paris after in", after("Paris", "in"), largest=100.0),
+    Meaning("exception", "London but not after in", not_after("London", "in")),
+    Meaning("exception", "value but not after new", not_after("value", "new"), largest=0.3),
     Meaning("graded", "open and red", graded(open=1.0, red=0.4)),
-    Meaning("context", "True after as", after({"True"}, {"as"}), scale=100.0),
-    Meaning("exception", "value but new", never_after({"value"}, {"new"})),
-    Meaning("token", "capitals", lambda t, i: float(t[i][:2].strip().isupper() and len(t[i]) > 2)),
-    Meaning("every", "every token", lambda tokens, i: 0.8),
-    Meaning("dead", "never", lambda tokens, i: 0.0),
-    Meaning("token", "rare", graded(zebra=1.0)),
+    Meaning("token", "capitalised words", _capitalised),
+    Meaning("token", "zebra, which is rare", graded(zebra=1.0)),
+    Meaning("everywhere", "all tokens alike", lambda tokens, place: 0.8),
+    Meaning("nowhere", "nothing", lambda tokens, place: 0.0),
+)
+NAMED = {meaning.name: feature for feature, meaning in enumerate(MEANINGS)}
+DEAD = NAMED["nothing"]
+EXPLAINED = [feature for feature in range(len(MEANINGS)) if feature != DEAD]
+
+_PHRASES = (
+    *("this is None", "that was None", "and None", "run in Paris", "from Paris", "to Paris"),
+    *("in London", "to London", "from London", "two London"),
+    *("the new value", "old value", "any value", "one cat", "two dog", "big tree"),
+    *("open red house", "open it", "a red house"),
 )
 
 
 class KnownSubject(FakeSubject):
-    """A FakeSubject whose meanings are known."""
+    """A FakeSubject that knows what its features mean."""
 
     def __init__(self) -> None:
-        words = (*DEFAULT_WORDS, "zebra")
-        super().__init__([m.planted() for m in MEANINGS], words)
+        planted = [Planted(meaning.name, meaning.fired) for meaning in MEANINGS]
+        super().__init__(planted, (*DEFAULT_WORDS, "zebra"))
 
     def truth(self, feature: int) -> Truth:
         meaning = MEANINGS[feature]
         return Truth(meaning.family, meaning.name, meaning)
 
 
-PHRASES = (
-    "this is None", "that was None", "and None", "run in Paris", "from Paris", "to Paris",
-    "in London", "to London", "from London", "with as True", "or True", "not True",
-    "the new value", "old value", "any value", "one cat", "two dog", "big tree",
-    "open red house", "open it", "a red house", "return it",
-)
-
-
-def corpus(n_documents: int = 90, n_sentences: int = 10, seed: int = 0, rate: float = 0.3) -> str:
-    random = np.random.default_rng(seed)
-    def sentence() -> str:
-        parts = [
-            str(random.choice(PHRASES)) if random.random() < rate else str(random.choice(DEFAULT_WORDS))
-            for _ in range(int(random.integers(3, 9)))
-        ]
-        return " ".join(parts) + "."
-    texts = []
+def corpus(n_documents: int = 70) -> str:
+    """Texts of random words and of the phrases that the features are about."""
+    random = np.random.default_rng(0)
+    words = [*DEFAULT_WORDS] * 2
+    pool = [*words, *_PHRASES * (len(words) // len(_PHRASES))]
+    documents: list[str] = []
     for number in range(n_documents):
-        zebra = " a zebra." if number % 8 == 0 else ""
-        texts.append(f"{number}: " + "\n".join(sentence() for _ in range(n_sentences)) + zebra)
-    return "\n\n\n".join(texts)
+        lengths = random.integers(3, 9, size=10).tolist()
+        sentences = [" ".join(random.choice(pool, size=length)) + "." for length in lengths]
+        rare = "\na zebra." if number % 5 == 0 else ""
+        documents.append(f"{number}: " + "\n".join(sentences) + rare)
+    return "\n\n\n".join(documents)
 
 
-def write_run(folder: Path, **changes: Any) -> Path:
+def write_run(folder: Path) -> Path:
+    """A configuration beside its corpus; its database is to be `run.duckdb` there."""
     (folder / "corpus.txt").write_text(corpus())
-    content = {
+    content: dict[str, Any] = {
         "subject": {"factory": "tests.evaluations:KnownSubject"},
         "corpus": {"source": str(folder / "corpus.txt"), "max_tokens": 20000},
-        "features": [f"0-{len(MEANINGS) - 1}"],
+        "features": list(range(len(MEANINGS))),
+        "budget": {"rounds": 2, "experiments": 40},
         "database": str(folder / "run.duckdb"),
     }
     path = folder / "run.yaml"
-    path.write_text(yaml.safe_dump({**content, **changes}))
+    path.write_text(yaml.safe_dump(content))
     return path
+
+
+LONGEST = 60
+"""Seconds that a command may take in a process of its own."""
+
+
+class Said(NamedTuple):
+    """What came of a command."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_saesage(*arguments: object) -> Said:
+    """Run a command to its end, in a terminal of 80 columns."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.setenv("COLUMNS", "80")
+        patch.setattr(sys, "argv", ["saesage", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            saesage.main()
+    said = Said(int(end.value.code or 0), out.getvalue(), err.getvalue())
+    assert "Traceback" not in said.out + said.err
+    return said
+
+
+def killed_while_saving(feature_number: int, *arguments: object) -> int:
+    """Run a command in a process that kills itself while it stores one feature's scores.
+
+    Args:
+        feature_number: which one, counted from 1; it dies before the commit.
+        arguments: of the command.
+
+    Returns:
+        What the process ended with.
+    """
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        signal.alarm(LONGEST)
+        pytest.MonkeyPatch().setattr(scores, "insert", _deadly(feature_number))
+        run_saesage(*arguments)
+    finally:
+        # Whatever happens, the fork must not go on with the tests.
+        os._exit(1)
+
+
+def _deadly(feature_number: int) -> Callable[..., None]:
+    saved = itertools.count(1)
+
+    def insert(connection: Any, table: str, *rest: Any) -> None:
+        if table == "scores" and next(saved) == feature_number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        tools.database.insert(connection, table, *rest)
+
+    return insert
+
+
+def explained(factory: pytest.TempPathFactory) -> Path:
+    """A database with every feature explained, made once in a session: only to be copied."""
+    folder = factory.getbasetemp() / "planted"
+    if not folder.exists():
+        folder.mkdir()
+        assert run_saesage("explain", write_run(folder)).code in (0, 1)
+    return folder / "run.duckdb"
+
+
+def evaluated(factory: pytest.TempPathFactory) -> Path:
+    """The same with every score that needs no language model."""
+    source = explained(factory)
+    database = source.with_name("scored.duckdb")
+    if not database.exists():
+        shutil.copy(source, database)
+        said = run_saesage("evaluate", database)
+        assert (said.code, said.out) == (0, "")
+        assert f"{len(EXPLAINED)} features are scored" in said.err
+    return database
+
+
+def with_features(source: Path, copy: Path, features: Collection[int]) -> Path:
+    """A copy whose run has these features only."""
+    shutil.copy(source, copy)
+    with open_scores(str(copy)) as database, database.transaction() as connection:
+        connection.execute(
+            "DELETE FROM run_features WHERE NOT list_contains(?, feature)", [list(features)]
+        )
+    return copy
+
+
+def query(database: Path, sql: str) -> list[dict[str, Any]]:
+    """Rows of a database that nobody holds."""
+    with open_scores(str(database)) as opened:
+        return opened.records(sql)
+
+
+def score_rows(database: Path) -> list[dict[str, Any]]:
+    """Every score, when it was made left out."""
+    order = "feature, explainer, metric, judge"
+    return query(database, f"SELECT * EXCLUDE (scored_at) FROM scores ORDER BY {order}")
+
+
+def explanation_rows(database: Path) -> list[dict[str, Any]]:
+    """Everything that was scored, when it was made left out."""
+    order = "feature, explainer"
+    return query(database, f"SELECT * EXCLUDE (made_at) FROM scored_explanations ORDER BY {order}")

@@ -351,7 +351,7 @@ def test_each_role_mixes_with_the_symbolic_policy(role: str, make_context: MakeC
     [
         ("symbolik", "unknown policy 'symbolik'"),
         ("no.such.module:Policy", "cannot be imported"),
-        ("tests.policies:Nobody", "no policy class 'Nobody'"),
+        ("tests.policies:Nobody", "no policy 'Nobody'"),
         ("tests.policies:NotAPolicy", "cannot take the role generate_hypotheses"),
         ("tests.policies:NeedsArguments", "cannot be made"),
     ],

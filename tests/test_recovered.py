@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -21,8 +20,8 @@ from evaluation.measuring import held_out_sample, measure
 from evaluation.scorers.recovered import RECOVERED
 from evaluation.scorers.verdict_audit import VERDICT_AUDIT
 from evaluation.scores import UNDEFINED, Score, Trivial
-from evaluation.truth import Truth, read_truths, truths
-from graphs.config import SubjectConfig, parse_config
+from evaluation.truth import Truth, truths
+from graphs.config import parse_config
 from graphs.findings import Findings
 from graphs.run import finish_run
 from graphs.runs import RunStore
@@ -30,7 +29,7 @@ from graphs.storage import open_database
 from graphs.subjects import open_subject
 from graphs.terminal.progress import ProgressReporter
 from tests.fakes import FakeSubject
-from tools.errors import CorruptSubject, Unscorable
+from tools.errors import Unscorable
 from tools.rules import Branch, Condition, FirstTokens, Rule, TokenIn
 
 RULE_JUDGE = cast(Judge, SimpleNamespace(name="rule"))
@@ -159,17 +158,18 @@ HYPOTHESES = (
 )
 
 
-def audited(*hypotheses: Mapping[str, Any]) -> tuple[Score, Score]:
+def audited(*hypotheses: Mapping[str, Any]) -> tuple[Score, Score, Score]:
     held = exam(rule("a", "b"), hypotheses)
-    wrong, right = VERDICT_AUDIT.score(held, candidate(rule("a")), RULE_JUDGE)
-    return wrong, right
+    wrong, confirmed, right = VERDICT_AUDIT.score(held, candidate(rule("a")), RULE_JUDGE)
+    return wrong, confirmed, right
 
 
 def test_verdicts_are_held_against_the_truth() -> None:
-    wrong, right = audited(*HYPOTHESES)
-    assert (wrong.metric, right.metric) == VERDICT_AUDIT.metrics
+    wrong, confirmed, right = audited(*HYPOTHESES)
+    assert (wrong.metric, confirmed.metric, right.metric) == VERDICT_AUDIT.metrics
     # Wrong: c; c, d and a (3 of 10); c and b; silence on a. Three of the four were refuted.
     assert (wrong.value, wrong.n) == (3 / 4, 4)
+    assert (confirmed.value, confirmed.n) == (0, 4)
     # Right: a; a and b; silence on d. One of the three was refuted.
     assert (right.value, right.n) == (pytest.approx(1 / 3), 3)
     assert wrong.details["wrong"] == {"refuted": 3, "refined": 1}
@@ -183,18 +183,19 @@ def test_verdicts_are_held_against_the_truth() -> None:
 def test_a_weak_branch_is_not_what_a_hypothesis_says() -> None:
     graded = Rule((Branch(TokenIn(("a",)), 0.9), Branch(TokenIn(("c", "d")), 0.3)))
     told = {"statement": "a", "status": "refuted", "polarity": "active", "rule": graded.to_json()}
-    _, right = audited(told)
+    *_, right = audited(told)
     assert (right.value, right.n) == (1.0, 1)
 
 
 def test_no_wrong_or_no_right_hypothesis_is_null() -> None:
-    wrong, right = audited(HYPOTHESES[0])
+    wrong, confirmed, right = audited(HYPOTHESES[0])
+    assert confirmed.value is None
     assert wrong.value is None
     assert wrong.reason == "no hypothesis was wrong"
     assert (right.value, right.low) == (0.0, None)
-    wrong, right = audited(HYPOTHESES[2])
+    wrong, confirmed, right = audited({**HYPOTHESES[2], "status": "confirmed"})
     assert right.value is None
-    assert wrong.value == 1.0
+    assert (wrong.value, confirmed.value) == (0.0, 1.0)
 
 
 def test_only_the_investigation_has_verdicts() -> None:
@@ -245,63 +246,10 @@ def planted_run(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Sco
 
 def test_an_investigation_recovers_what_was_planted(planted_run: Any) -> None:
     for feature in FEATURES.values():
-        (f1, r), (wrong_f1, wrong_r), (wrong, right) = planted_run[feature]
+        (f1, r), (wrong_f1, wrong_r), (wrong, _, right) = planted_run[feature]
         assert f1.value >= 0.95
         assert r.value >= 0.95
         assert wrong_f1.value < 0.1
         assert abs(wrong_r.value) < 0.1
         assert len(wrong.details["hypotheses"]) >= 4
         assert right.n >= 1
-
-
-GOOD = {"feature": 1, "family": "f", "statement": "Fires on x.", "tokens": [" x", "\u2028"]}
-
-
-def truth_file(folder: Path, *lines: object) -> Path:
-    path = folder / "truth.jsonl"
-    told = [line if isinstance(line, str) else json.dumps(line) for line in lines]
-    path.write_text("\n".join(told) + "\n", encoding="utf-8")
-    return path
-
-
-def test_a_truth_file_is_read(tmp_path: Path) -> None:
-    by_rule = {**GOOD, "feature": 0, "rule": rule("a").to_json()}
-    raw = json.dumps(GOOD, ensure_ascii=False)
-    known = read_truths(truth_file(tmp_path, raw, by_rule), 2)
-    assert known[1].predictor == rule(" x", "\u2028")
-    assert known[0].predictor == rule("a")
-    assert known[0].family == "f"
-    beside = SubjectConfig.model_validate({"model": "m", "sae": {"path": str(tmp_path)}})
-    subject = FakeSubject()
-    assert truths(subject, beside)[0].statement == "Fires on x."
-    (tmp_path / "truth.jsonl").unlink()
-    assert truths(subject, beside) == {}
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        ((GOOD, "{nonsense"), "line 2: Invalid JSON"),
-        (("",), "line 1: Invalid JSON"),
-        (({**GOOD, "feature": "one"},), "line 1: feature"),
-        (({**GOOD, "tokens": []},), "line 1: tokens"),
-        (({**GOOD, "token": "x"},), "line 1: token"),
-        (({k: v for k, v in GOOD.items() if k != "tokens"},), "neither tokens nor a rule"),
-        (({**GOOD, "rule": {"branches": []}},), "line 1: A rule"),
-        ((GOOD, GOOD), "line 2: feature 1 comes twice"),
-        (({**GOOD, "feature": 7},), "line 1: there is no feature 7; the SAE has 2"),
-    ],
-)
-def test_a_broken_truth_file_is_refused(
-    tmp_path: Path, lines: Sequence[object], message: str
-) -> None:
-    with pytest.raises(CorruptSubject) as caught:
-        read_truths(truth_file(tmp_path, *lines), 2)
-    assert message in str(caught.value)
-    assert "truth.jsonl" in str(caught.value)
-
-
-def test_a_truth_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "truth.jsonl").write_bytes(b"\xff\xfe")
-    with pytest.raises(CorruptSubject, match="cannot be read"):
-        read_truths(tmp_path / "truth.jsonl", 2)

@@ -35,7 +35,7 @@ SCORERS: Mapping[str, Scorer] = {
 METRICS: tuple[str, ...] = tuple(metric for scorer in SCORERS.values() for metric in scorer.metrics)
 """Every metric, in the order of the tables."""
 
-LOWER_IS_BETTER = frozenset({"generative_negatives", "right_refuted"})
+LOWER_IS_BETTER = frozenset({"generative_negatives", "wrong_confirmed", "right_refuted"})
 
 NEEDS_TRUTH = ("recovered", "verdicts")
 """For planted features alone."""

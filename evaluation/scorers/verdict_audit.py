@@ -30,21 +30,20 @@ RIGHT = 0.95
 WRONG = 0.5
 """Below this share it is wrong; between the two it is neither."""
 
-REFUTED = "refuted"
-WRONG_REFUTED, RIGHT_REFUTED = "wrong_refuted", "right_refuted"
+WRONG_REFUTED, WRONG_CONFIRMED, RIGHT_REFUTED = "wrong_refuted", "wrong_confirmed", "right_refuted"
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictAudit:
     """Verdicts held against the truth, for the run's hypotheses that carry a rule.
 
-    `wrong_refuted` is the share of wrong hypotheses that were refuted; `right_refuted` the share of
-    right ones, where lower is better. A hypothesis that was replaced by a refinement of itself is
-    not refuted; the details count what became of each. No judge is asked.
+    `wrong_refuted` and `wrong_confirmed` are the shares of wrong hypotheses that were refuted and
+    confirmed; `right_refuted` is the share of right ones. A hypothesis that was replaced by a
+    refinement of itself is neither; the details count what became of each. No judge is asked.
     """
 
-    metrics: tuple[str, ...] = (WRONG_REFUTED, RIGHT_REFUTED)
-    version: int = 1
+    metrics: tuple[str, ...] = (WRONG_REFUTED, WRONG_CONFIRMED, RIGHT_REFUTED)
+    version: int = 2
 
     def score(self, exam: Exam, candidate: Candidate, judge: Judge) -> Sequence[Score]:
         """See `Scorer`; only the investigation itself has hypotheses."""
@@ -61,8 +60,9 @@ class VerdictAudit:
         }
         figures = Figures(exam, Answers(()), details)
         return [
-            _share(figures, WRONG_REFUTED, wrong, "no hypothesis was wrong"),
-            _share(figures, RIGHT_REFUTED, right, "no hypothesis was right"),
+            _share(figures, WRONG_REFUTED, wrong, "refuted", "no hypothesis was wrong"),
+            _share(figures, WRONG_CONFIRMED, wrong, "confirmed", "no hypothesis was wrong"),
+            _share(figures, RIGHT_REFUTED, right, "refuted", "no hypothesis was right"),
         ]
 
 
@@ -100,11 +100,13 @@ def _spoken_of(exam: Exam, rule: Rule) -> NDArray[np.bool_]:
     return rule.predict_windows(exam.held_out.text.laid_out()) >= SAYS * rule.strength
 
 
-def _share(figures: Figures, metric: str, audited: Sequence[_Audited], none: str) -> Score:
-    """The share that was refuted; null where there is no such hypothesis."""
-    refuted = [float(each.status == REFUTED) for each in audited]
+def _share(
+    figures: Figures, metric: str, audited: Sequence[_Audited], status: str, none: str
+) -> Score:
+    """The share that ended so; null where there is no such hypothesis."""
+    ended = [float(each.status == status) for each in audited]
     return figures.figure(
-        metric, mean_of(refuted), texts=len(refuted), trivial=UNDEFINED, undefined=none
+        metric, mean_of(ended), texts=len(ended), trivial=UNDEFINED, undefined=none
     )
 
 
