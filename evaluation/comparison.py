@@ -164,8 +164,8 @@ def compare(run: str, records: Sequence[Row], seed: int) -> Comparison:
         features=len({row["feature"] for row in rows}),
         metrics=metrics,
         headline=headline,
-        gained=tuple(sorted(changes, key=lambda each: -each.gain)[:MOST_LISTED]),
-        lost=tuple(sorted(changes, key=lambda each: each.gain)[:MOST_LISTED]),
+        gained=tuple(_most(each for each in changes if each.gain > 0)),
+        lost=tuple(_most(each for each in changes if each.gain < 0)),
         families=tuple(_families(rows)),
     )
 
@@ -257,6 +257,11 @@ def _changes(rows: Sequence[Row]) -> tuple[list[Change], str]:
                 changes = _against(mine, others[0])
                 return changes, f"{metric} ({judge}), against {others[0]}"
     return [], ""
+
+
+def _most(changes: Iterable[Change]) -> list[Change]:
+    """The largest first."""
+    return sorted(changes, key=lambda each: -abs(each.gain))[:MOST_LISTED]
 
 
 def _one_shot_first(explainer: str) -> tuple[bool, str]:

@@ -13,6 +13,8 @@ from evaluation.statistics import Estimate
 from tools.llm.costs import Spent
 
 COLUMNS = ("explainer", "mean", "95 % interval", "n", "agentic ahead by", "p", "w/t/l")
+WORDS = ("explainer", "family", "explanation")
+"""Columns of words, not of figures."""
 _NONE = "-"
 _UNKNOWN = "?"
 
@@ -64,9 +66,14 @@ def metric_rows(metric: MetricComparison) -> list[list[str]]:
 
 
 def notes(metric: MetricComparison) -> Iterator[str]:
-    """What the figures leave out, and what they cost."""
+    """What the figures leave out, and what they cost; what is true of several is said once."""
+    told: dict[str, list[str]] = {}
     for each in metric.standings:
-        yield from (f"{each.explainer}: {note}" for note in _notes(each))
+        for note in _notes(each):
+            told.setdefault(note, []).append(each.explainer)
+    for note, names in told.items():
+        everybody = len(names) == len(metric.standings) > 1
+        yield f"{'all' if everybody else ', '.join(names)}: {note}"
 
 
 def _notes(standing: Standing) -> Iterator[str]:
@@ -115,9 +122,9 @@ def _dollars(spent: Spent) -> str:
 def _further(comparison: Comparison) -> Iterator[tuple[str, list[list[str]]]]:
     if comparison.families:
         yield "recovered meaning by family (F1 on held-out text)", _family_rows(comparison)
-    if comparison.gained:
-        yield f"gained most: {comparison.headline}", _change_rows(comparison.gained)
-        yield f"lost most: {comparison.headline}", _change_rows(comparison.lost)
+    for title, changes in (("gained", comparison.gained), ("lost", comparison.lost)):
+        if changes:
+            yield f"{title} most: {comparison.headline}", _change_rows(changes)
 
 
 def _family_rows(comparison: Comparison) -> list[list[str]]:
@@ -129,7 +136,7 @@ def _family_rows(comparison: Comparison) -> list[list[str]]:
 
 
 def _change_rows(changes: Sequence[Change]) -> list[list[str]]:
-    rows = [["feature", "agentic", "it", "gain", "explanation"]]
+    rows = [["feature", "agentic", "baseline", "gain", "explanation"]]
     for each in changes:
         figures = [f"{each.ours:.3f}", f"{each.theirs:.3f}", f"{each.gain:+.3f}"]
         rows.append([str(each.feature), *figures, each.description or ""])
@@ -137,10 +144,10 @@ def _change_rows(changes: Sequence[Change]) -> list[list[str]]:
 
 
 def _print_rows(console: Console, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    shown = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for place, name in enumerate(names):
-        last = place == len(names) - 1 and name == "explanation"
-        shown.add_column(name, overflow="fold", no_wrap=not last)
+    shown = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
+    for name in names:
+        # Where there is no room, words are folded: figures would be cut, and read as others.
+        shown.add_column(name, overflow="fold", no_wrap=name not in WORDS)
     for row in rows:
         shown.add_row(*map(Text, row))
     console.print(shown)

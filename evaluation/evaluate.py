@@ -101,6 +101,8 @@ class _Evaluation:
 
             def score(feature: int, on_step: OnStep) -> None:
                 store.save(examiner.score(feature, left[feature], on_step))
+                # Not before that is stored, or a kill in between would pay for replies twice.
+                services.forget_malformed(feature)
 
             FeatureWorkers(
                 score,

@@ -112,14 +112,21 @@ class ScoreStore:
         return {ScoreKey(*key): digest for *key, digest in rows}
 
     def save(self, batch: Sequence[Scored]) -> None:
-        """Store scores in place of older ones, all in one transaction."""
+        """Store scores in place of older ones, all in one transaction.
+
+        Scores of another explanation by the same explainer are forgotten, whatever their metric:
+        beside those of the new one they would be compared as if they belonged to it.
+        """
         with self._database.transaction() as connection:
             for each in batch:
                 about = (self._run, each.candidate.feature, each.candidate.explainer)
+                metrics = [score.metric for score in each.scores]
                 connection.execute(
                     "DELETE FROM scores WHERE run = ? AND feature = ? AND explainer = ? "
-                    "AND judge = ? AND list_contains(?, metric)",
-                    [*about, each.judge, [score.metric for score in each.scores]],
+                    "AND (judge = ? AND list_contains(?, metric) OR (run, feature, explainer) "
+                    "IN (SELECT (run, feature, explainer) FROM scored_explanations "
+                    "WHERE digest != ?))",
+                    [*about, each.judge, metrics, each.candidate.digest],
                 )
                 connection.execute(
                     "DELETE FROM scored_explanations "

@@ -6,6 +6,7 @@ All of it is computed in no time: explained by the symbolic policy, scored by ju
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import itertools
 import os
@@ -18,20 +19,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import duckdb
 import numpy as np
 import pytest
 import yaml
 from numpy.typing import NDArray
 
 import saesage
-import tools.database
-
-# While this is still being imported in the background, a command ends the whole process.
-import tools.subject
 from evaluation import scores
 from evaluation.storage import open_scores
 from evaluation.truth import Truth
 from tests.fakes import DEFAULT_WORDS, FakeSubject, Planted, strength
+from tools.database import insert as insert_all
 from tools.rules import Windows
 
 Share = Callable[[Sequence[str], int], float]
@@ -59,11 +58,6 @@ def not_after(word: str, trigger: str) -> Share:
 
 def _follows(tokens: Sequence[str], place: int, trigger: str) -> bool:
     return place > 0 and tokens[place - 1].strip() == trigger
-
-
-def _capitalised(tokens: Sequence[str], place: int) -> float:
-    word = tokens[place].strip()
-    return float(len(word) > 1 and word[0].isupper())
 
 
 @dataclass(frozen=True)
@@ -101,7 +95,7 @@ MEANINGS = (
     Meaning("exception", "London but not after in", not_after("London", "in")),
     Meaning("exception", "value but not after new", not_after("value", "new"), largest=0.3),
     Meaning("graded", "open and red", graded(open=1.0, red=0.4)),
-    Meaning("token", "capitalised words", _capitalised),
+    Meaning("token", "conditions", graded(**{"if": 1.0, "while": 1.0, "else": 1.0})),
     Meaning("token", "zebra, which is rare", graded(zebra=1.0)),
     Meaning("everywhere", "all tokens alike", lambda tokens, place: 0.8),
     Meaning("nowhere", "nothing", lambda tokens, place: 0.0),
@@ -123,7 +117,8 @@ class KnownSubject(FakeSubject):
 
     def __init__(self) -> None:
         planted = [Planted(meaning.name, meaning.fired) for meaning in MEANINGS]
-        super().__init__(planted, (*DEFAULT_WORDS, "zebra"))
+        # A language model's texts hold unknown words, which are read character by character.
+        super().__init__(planted, (*DEFAULT_WORDS, "zebra"), window_size=200)
 
     def truth(self, feature: int) -> Truth:
         meaning = MEANINGS[feature]
@@ -149,7 +144,7 @@ def write_run(folder: Path) -> Path:
     (folder / "corpus.txt").write_text(corpus())
     content: dict[str, Any] = {
         "subject": {"factory": "tests.evaluations:KnownSubject"},
-        "corpus": {"source": str(folder / "corpus.txt"), "max_tokens": 20000},
+        "corpus": {"source": str(folder / "corpus.txt"), "context_size": 33},
         "features": list(range(len(MEANINGS))),
         "budget": {"rounds": 2, "experiments": 40},
         "database": str(folder / "run.duckdb"),
@@ -169,6 +164,10 @@ class Said(NamedTuple):
     code: int
     out: str
     err: str
+
+
+# While this is still being imported in the background, a command ends the whole process.
+importlib.import_module("tools.subject")
 
 
 def run_saesage(*arguments: object) -> Said:
@@ -216,7 +215,7 @@ def _deadly(feature_number: int) -> Callable[..., None]:
     def insert(connection: Any, table: str, *rest: Any) -> None:
         if table == "scores" and next(saved) == feature_number:
             os.kill(os.getpid(), signal.SIGKILL)
-        tools.database.insert(connection, table, *rest)
+        insert_all(connection, table, *rest)
 
     return insert
 
@@ -254,8 +253,10 @@ def with_features(source: Path, copy: Path, features: Collection[int]) -> Path:
 
 def query(database: Path, sql: str) -> list[dict[str, Any]]:
     """Rows of a database that nobody holds."""
-    with open_scores(str(database)) as opened:
-        return opened.records(sql)
+    with duckdb.connect(str(database), read_only=True) as connection:
+        found = connection.execute(sql)
+        names = [column[0] for column in found.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def score_rows(database: Path) -> list[dict[str, Any]]:

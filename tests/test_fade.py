@@ -13,9 +13,10 @@ from evaluation.exam import Exam
 from evaluation.held_out import Passage, SplitText
 from evaluation.judges.judge import Answers
 from evaluation.judges.rule import RuleJudge
-from evaluation.scorers.fade import FADE
+from evaluation.scorers.fade import FADE, _absolute, _by_chance
 from evaluation.scorers.written import strongest_of
 from evaluation.scores import Score
+from evaluation.statistics import auroc
 from tests import exams
 from tests.fakes import FakeSubject, Planted, fake_corpus
 from tools.errors import Unscorable
@@ -80,7 +81,7 @@ def test_each_figure_by_hand() -> None:
     assert values(found) == pytest.approx(expected)
     assert [found[metric].n for metric in FADE.metrics] == [16, 4, 4, 16, 4]
     assert found["fade_purity"].trivial.prior == 0.5
-    assert found["fade_clarity"].trivial.prior == 0.0
+    assert found["fade_clarity_signed"].trivial.prior == 0.0
     assert found["fade_clarity"].trivial.always is None
     assert found["fade_responsiveness"].parse_failures == pytest.approx(1 / 6)
     assert found["fade_clarity"].parse_failures == 0
@@ -215,3 +216,21 @@ def test_a_feature_without_a_scale_has_no_score() -> None:
     silent = exams.rare_exam(0)
     with pytest.raises(Unscorable, match="never fires"):
         FADE.score(silent, rule_candidate("cat"), RuleJudge(silent.subject))
+
+
+def test_an_absolute_value_is_above_0_by_chance() -> None:
+    random = np.random.default_rng(0)
+    values = np.maximum(0, random.normal(size=60)).round(1)
+    told = np.arange(60) < 10
+    once = np.ones((1, 60))
+    drawn = [abs(2 * auroc(values, random.permutation(told))(once)[0] - 1) for _ in range(2000)]
+    assert _by_chance(values, told) == pytest.approx(np.mean(drawn), rel=0.05)
+
+
+def test_the_interval_of_an_absolute_value_holds_it() -> None:
+    straddling = Score("signed", -0.02, low=-0.3, high=0.2)
+    folded = _absolute(straddling, "absolute", 0.1)
+    assert (folded.value, folded.low, folded.high) == (0.02, 0.0, 0.3)
+    below = _absolute(Score("signed", -0.5, low=-0.7, high=-0.2), "absolute", 0.1)
+    assert (below.value, below.low, below.high) == (0.5, 0.2, 0.7)
+    assert _absolute(Score("signed", None, "why"), "absolute", 0.1).reason == "why"

@@ -17,8 +17,15 @@ def write_scores(databases: Sequence[Path], out: Path) -> None:
     """
     with duckdb.connect() as connection:
         for path in databases:
-            connection.execute(f"ATTACH '{path}' AS \"{path.stem}\" (READ_ONLY)")
+            connection.execute(f'ATTACH {_literal(path)} AS "{path.stem}" (READ_ONLY)')
         parts = [
             f"SELECT '{path.stem}' AS subject, * FROM \"{path.stem}\".scores" for path in databases
         ]
-        connection.execute(f"COPY ({' UNION ALL '.join(parts)}) TO '{out}' (FORMAT parquet)")
+        connection.execute(
+            f"COPY ({' UNION ALL '.join(parts)}) TO {_literal(out)} (FORMAT parquet)"
+        )
+
+
+def _literal(path: Path) -> str:
+    """A path as SQL writes it; neither ATTACH nor COPY takes parameters."""
+    return "'" + str(path).replace("'", "''") + "'"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from evaluation.candidate import Candidate
 from evaluation.draws.drawn import Stretch
@@ -62,7 +63,7 @@ class FadeScorer:
         "fade_clarity_signed",
         "fade_responsiveness_signed",
     )
-    version: int = 1
+    version: int = 2
 
     def score(self, exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
         """Score one explanation.
@@ -88,18 +89,16 @@ def _clarity(exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
     names = ("fade_clarity", "fade_clarity_signed")
     if reason := too_few_written(answers):
         return figures.nulls(names, reason)
-    values = [*texts, *natural.strongest[drawn]]
-    separation = auroc(values, [True] * len(texts) + [False] * len(drawn))
-    return [
-        figures.figure(
-            name,
-            statistic(separation),
-            texts=len(values),
-            trivial=_NO_ORDER,
-            undefined="There is no natural text.",
-        )
-        for name, statistic in zip(names, (_absolute, _signed), strict=True)
-    ]
+    values = np.array([*texts, *natural.strongest[drawn]])
+    told = np.arange(len(values)) < len(texts)
+    signed = figures.figure(
+        "fade_clarity_signed",
+        _signed(auroc(values, told)),
+        texts=len(values),
+        trivial=_NO_ORDER,
+        undefined="There is no natural text.",
+    )
+    return [_absolute(signed, "fade_clarity", _by_chance(values, told)), signed]
 
 
 def _ratings(exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
@@ -116,15 +115,21 @@ def _ratings(exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
         return figures.nulls(names, reason)
     values = np.concatenate([by_rating[CLEARLY], by_rating[NOT]])
     clear = np.arange(len(values)) < len(by_rating[CLEARLY])
-    separation = auroc(values, clear)
-    statistics = (_absolute(separation), _signed(separation), average_precision(values, clear))
-    trivial = (_NO_ORDER, _NO_ORDER, Trivial(prior=float(clear.mean())))
-    return [
-        figures.figure(
-            name, statistic, texts=len(values), trivial=chance, undefined=_one_sided(by_rating)
-        )
-        for name, statistic, chance in zip(names, statistics, trivial, strict=True)
-    ]
+    signed = figures.figure(
+        "fade_responsiveness_signed",
+        _signed(auroc(values, clear)),
+        texts=len(values),
+        trivial=_NO_ORDER,
+        undefined=_one_sided(by_rating),
+    )
+    purity = figures.figure(
+        "fade_purity",
+        average_precision(values, clear),
+        texts=len(values),
+        trivial=Trivial(prior=float(clear.mean())),
+        undefined=_one_sided(by_rating),
+    )
+    return [_absolute(signed, "fade_responsiveness", _by_chance(values, clear)), signed, purity]
 
 
 def _details(exam: Exam, answers: Answers[int], by_rating: Mapping[int, Floats]) -> dict[str, Any]:
@@ -188,6 +193,34 @@ def _signed(separation: Statistic) -> Statistic:
     return lambda weights: 2 * separation(weights) - 1
 
 
-def _absolute(separation: Statistic) -> Statistic:
-    """From an AUROC to its distance from chance, whichever way."""
-    return lambda weights: np.abs(2 * separation(weights) - 1)
+def _absolute(signed: Score, metric: str, chance: float) -> Score:
+    """The distance from chance, whichever way, that FADE publishes.
+
+    Its interval is that of the signed figure, folded: resamples of an absolute value lie above it.
+    """
+    if signed.value is None:
+        return replace(signed, metric=metric)
+    ends = [abs(end) for end in (signed.low, signed.high) if end is not None]
+    straddles = (
+        signed.low is not None and signed.high is not None and signed.low <= 0 <= signed.high
+    )
+    return replace(
+        signed,
+        metric=metric,
+        value=abs(signed.value),
+        low=0.0 if straddles else min(ends, default=None),
+        high=max(ends, default=None),
+        trivial=Trivial(prior=chance),
+    )
+
+
+def _by_chance(values: ArrayLike, told: NDArray[np.bool_]) -> float:
+    """Expected |2 * AUROC - 1| of labels given at random, from its normal approximation.
+
+    The variance is that of the Mann-Whitney statistic, with its correction for ties.
+    """
+    n, positive = len(told), int(told.sum())
+    _, tied = np.unique(np.asarray(values), return_counts=True)
+    correction = float((tied**3.0 - tied).sum()) / (n * (n - 1))
+    variance = (n + 1 - correction) / (12 * positive * (n - positive))
+    return 2 * math.sqrt(2 / math.pi * variance)

@@ -1,0 +1,161 @@
+"""The README's figures: rows from comparisons, and the block of Markdown from rows alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from evaluation.comparison import Comparison, compare_run
+from evaluation.results.parquet import write_scores
+from evaluation.results.readme import BEGIN, END, block, with_block
+from evaluation.results.summary import Result, results_of
+from evaluation.storage import open_scores
+from graphs.runs import RunStore
+from tests.evaluations import EXPLAINED, evaluated, query
+
+ROOT = Path(__file__).parents[1]
+SUMMARY = ROOT / "results.json"
+KEYS = {"subject", "explainer", "metric", "value", "low", "high", "n", "target", "met"}
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return evaluated(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def found(full: Path) -> Comparison:
+    with open_scores(str(full)) as database:
+        return compare_run(database, RunStore(database).latest())
+
+
+def result(
+    explainer: str, metric: str, value: float | None, subject: str = "demo", **changes: Any
+) -> dict[str, Any]:
+    bounds: dict[str, Any] = {"low": None, "high": None, "n": 20}
+    return Result(subject, explainer, metric, value, **{**bounds, **changes}).as_json()
+
+
+def test_rows_have_these_keys() -> None:
+    assert {field.name for field in fields(Result)} == KEYS
+    row = result("agentic", "detection", 0.123456, low=0.1, high=0.2)
+    assert set(row) == KEYS
+    assert (row["value"], row["n"], row["met"]) == (0.1235, 20, None)
+
+
+def test_every_mean_and_every_difference_is_a_row(found: Comparison) -> None:
+    rows = {(row.explainer, row.metric): row for row in results_of("planted", found)}
+    assert len(rows) == len(results_of("planted", found))
+    assert {row.subject for row in rows.values()} == {"planted"}
+    for metric in found.metrics:
+        for standing in metric.standings:
+            row = rows[standing.explainer, metric.metric]
+            assert row.value == (standing.mean and standing.mean.value)
+            assert row.n == standing.n
+            difference = rows.get((f"agentic - {standing.explainer}", metric.metric))
+            assert (difference is None) == (standing.gain is None)
+            if difference is not None and standing.gain is not None:
+                assert difference.value == standing.gain.difference.value
+                assert difference.n == standing.gain.n
+
+
+def test_the_target_is_to_beat_one_look_beyond_doubt(found: Comparison) -> None:
+    rows = results_of("planted", found)
+    aimed = {row.metric: row for row in rows if row.target is not None}
+    assert {row.explainer for row in aimed.values()} == {"agentic - one_shot"}
+    assert all(row.target == 0.0 for row in aimed.values())
+    for row in aimed.values():
+        assert row.met == (row.low is not None and row.low > 0)
+    assert aimed["predictive_balanced"].met
+    assert not aimed["saebench"].met
+    assert all(row.met is None for row in rows if row.target is None)
+
+
+def test_recovered_meanings_are_counted_whole_and_by_family(found: Comparison) -> None:
+    rows = {row.metric: row for row in results_of("planted", found) if row.explainer == "agentic"}
+    families = [row for name, row in rows.items() if name.startswith("recovered: ")]
+    assert len(families) == len({each.family for each in found.families})
+    assert rows["recovered"].n == sum(row.n for row in families) == len(EXPLAINED)
+    held = sum((row.value or 0.0) * row.n for row in families)
+    assert rows["recovered"].value == pytest.approx(held / len(EXPLAINED))
+
+
+ROWS = (
+    result("max_token", "predictive_balanced", 0.5),
+    result("agentic", "predictive_balanced", 0.876),
+    result("agentic", "generative", None, n=0),
+    result("agentic", "predictive_balanced", 0.111, subject="planted"),
+    result("shuffled", "detection", 0.5),
+    result(
+        "agentic - one_shot",
+        "predictive_balanced",
+        0.1234,
+        low=0.05,
+        high=0.2,
+        n=18,
+        target=0.0,
+        met=True,
+    ),
+    result("agentic", "recovered", 0.75, subject="planted", n=48),
+    result("one_shot", "recovered", 0.25, subject="planted", n=48),
+)
+
+
+def test_the_block_is_made_of_the_rows_alone() -> None:
+    lines = block(ROWS).splitlines()
+    assert (lines[0], lines[-1]) == (BEGIN, END)
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "|" in line]
+    header, rule, *body = table
+    assert header[1] == "predictive, balanced (r)"
+    assert set(rule) == {"---"}
+    # In the explainers' order; nobody without the first metric.
+    assert [cells[0] for cells in body] == ["agentic", "max_token"]
+    assert [cells[1] for cells in body] == ["0.88", "0.50"]
+    assert body[0][2:] == ["-"] * (len(header) - 2)
+    assert "Predictive accuracy over one-shot, paired: +0.123 [+0.050, +0.200] on 18" in lines[-3]
+    assert "planted: agentic 75% of 48, one_shot 25% of 48." in lines[-2]
+
+
+def test_the_readme_gets_the_block_in_its_place() -> None:
+    readme = f"# Title\n\n{BEGIN}\nold \\1\n{END}\n\nThe rest.\n"
+    once = with_block(readme, ROWS)
+    assert once == f"# Title\n\n{block(ROWS)}\n\nThe rest.\n"
+    assert with_block(once, ROWS) == once
+    with pytest.raises(ValueError, match="no block"):
+        with_block("# Title\n", ROWS)
+
+
+def test_a_comparison_goes_all_the_way_into_the_readme(found: Comparison) -> None:
+    rows = json.loads(json.dumps([row.as_json() for row in results_of("demo", found)]))
+    readme = with_block(f"{BEGIN}{END}", rows)
+    for standing in next(m for m in found.metrics if m.metric == "detection").standings:
+        assert standing.mean is not None
+        (line,) = [
+            line for line in readme.splitlines() if line.startswith(f"| {standing.explainer}")
+        ]
+        assert f"| {standing.mean.value:.2f} |" in line
+
+
+@pytest.mark.skipif(not SUMMARY.exists(), reason="the results are not there yet")
+def test_the_readme_says_what_was_measured() -> None:
+    rows = json.loads(SUMMARY.read_text(encoding="utf-8"))
+    assert all(set(row) == KEYS for row in rows)
+    assert block(rows) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_raw_scores_of_several_databases_are_one_file(full: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "it's here"
+    folder.mkdir()
+    twin = Path(shutil.copy(full, folder / "two-words.duckdb"))
+    write_scores([full, twin], folder / "scores.parquet")
+    with duckdb.connect() as connection:
+        table = connection.read_parquet(str(folder / "scores.parquet"))
+        found = table.aggregate("subject, count(*), count(value)", "subject").fetchall()
+    (counts,) = query(full, "SELECT count(*) AS n, count(value) AS n_values FROM scores")
+    assert sorted(found) == [(name, *counts.values()) for name in ("scored", "two-words")]
