@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphs.commands import EXIT_INTERRUPTED, DatabasePath, RunName, chosen_run, warm_up, write_text
-from tools.errors import EXIT_SOME_FAILED
+from tools.errors import EXIT_SOME_FAILED, ConfigError
 
 if TYPE_CHECKING:
     from evaluation.evaluate import Outcome, Request
@@ -27,7 +27,8 @@ def evaluate(
     baselines: Annotated[
         str | None,
         typer.Option(
-            metavar="NAMES", help="Such as one_shot,shuffled,mine.jsonl; all built-in by default."
+            metavar="NAMES",
+            help="Such as one_shot,shuffled,mine.jsonl, or none; all built-in by default.",
         ),
     ] = None,
     judge: Annotated[
@@ -48,7 +49,11 @@ def evaluate(
     from evaluation.storage import open_scores
     from graphs.config_file import with_language_model
 
-    request = Request(metrics=_listed(metrics), baselines=_listed(baselines), judges=_listed(judge))
+    request = Request(
+        metrics=_listed("--metrics", metrics),
+        baselines=_listed("--baselines", baselines),
+        judges=_listed("--judge", judge),
+    )
     with open_scores(str(db)) as database:
         chosen = with_language_model(chosen_run(database, run), set_ or [])
         try:
@@ -76,7 +81,7 @@ def compare(
     from rich.console import Console
 
     from evaluation.comparison import as_json, compare_run
-    from evaluation.comparison_tables import markdown, print_comparison
+    from evaluation.comparison.tables import markdown, print_comparison
     from evaluation.storage import open_scores
 
     with open_scores(str(db)) as database:
@@ -89,8 +94,14 @@ def compare(
         write_text(out, markdown(comparison))
 
 
-def _listed(names: str | None) -> list[str]:
-    return [name.strip() for name in (names or "").split(",") if name.strip()]
+def _listed(option: str, names: str | None) -> list[str]:
+    """The names that an option lists; none if it is not given."""
+    if names is None:
+        return []
+    listed = [name.strip() for name in names.split(",") if name.strip()]
+    if not listed:
+        raise ConfigError(f"{option} names nothing; leave it out, or name something.")
+    return listed
 
 
 def _evaluate(database: Database, run: Run, request: Request) -> Outcome:

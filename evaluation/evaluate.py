@@ -17,11 +17,11 @@ from evaluation.candidate import Candidate
 from evaluation.examiner import Examiner
 from evaluation.judges.judge import JUDGES, Judge
 from evaluation.judges.language_model import LanguageModelJudge, prompts_digest
-from evaluation.judges.rule import RuleJudge
+from evaluation.judges.rule import VERSION, RuleJudge
 from evaluation.measuring import held_out_sample, measure
 from evaluation.scorers.registry import DEFAULTS, NEEDS_TRUTH, scorers_named
 from evaluation.scores import ScoreStore
-from evaluation.truth import may_be_known, truths
+from evaluation.truth import known_digest, may_be_known, truths
 from evaluation.work import Basis, Piece, digest_of, unfinished
 from graphs.config import JUDGE, TRANSPORT_KEYS
 from graphs.feature_workers import FeatureWorkers, OnStep
@@ -36,6 +36,9 @@ from tools.database import Database
 from tools.errors import ConfigError, SaesageError
 from tools.harvest.store import ExemplarStore
 from tools.llm.language_model import LanguageModel
+
+NO_BASELINE = "none"
+"""In place of baselines: only the run's own explanations are scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,25 +135,33 @@ class _Evaluation:
             seed=self.run.config.seed,
             explainers={AGENTIC: "", **recipes},
             judges={
-                "rule": "1",
+                "rule": str(VERSION),
                 "language_model": digest_of(prompts_digest(), self._settings(JUDGE)),
             },
             scorers=self.scorers,
         )
-        pieces = basis.pieces({feature: self.agentic[feature].digest for feature in explained})
+        pieces = basis.pieces({feature: self._told(feature) for feature in explained})
         return unfinished(pieces, ScoreStore(self.database, self.run.name).known())
+
+    def _told(self, feature: int) -> str:
+        """What a feature's scores hang on: its explanation, its hypotheses and what is known."""
+        known = known_digest(self.run.config.subject)
+        hypotheses = Findings(self.database).hypotheses(self.run, feature)
+        judged = [[h["rule"], h["polarity"], h["status"]] for h in hypotheses]
+        return digest_of(self.agentic[feature].digest, judged, known)
 
     def _settings(self, role: str) -> Any:
         """What a language model's answers in a role hang on."""
         llm = self.run.config.llm
-        left_out = {*TRANSPORT_KEYS, "roles"}
+        # Another server may have another model under the same name.
+        left_out = {*TRANSPORT_KEYS, "roles"} - {"base_url"}
         return llm and llm.for_role(role).model_dump(mode="json", exclude=left_out)
 
     def _examiner(
         self, services: Services, features: Sequence[int], reporter: Reporter
     ) -> Examiner:
         database, run, config = self.database, self.run, self.run.config
-        model = services.language_model() if self._asks() else None
+        model = self._model(services, reporter)
         reporter.stage("loading model and SAE")
         subject = open_subject(config.subject)
         reporter.stage("measuring the held-out text")
@@ -169,8 +180,20 @@ class _Evaluation:
             truths=truths(subject, config.subject),
             baselines=self.baselines,
             judges=self._judges(subject, model),
+            judge_model=config.llm and config.llm.for_role(JUDGE).model,
             model=model,
         )
+
+    def _model(self, services: Services, reporter: Reporter) -> LanguageModel | None:
+        if not self._asks():
+            return None
+        try:
+            return services.language_model()
+        except ConfigError as error:
+            if "language_model" in self.scorers:
+                raise
+            reporter.stage(f"without one_shot, which asks a language model: {error}")
+            return None
 
     def _judges(self, subject: Subject, model: LanguageModel | None) -> dict[str, Judge]:
         judges: dict[str, Judge] = {}
@@ -199,7 +222,7 @@ def _prepare(database: Database, run: Run, request: Request) -> _Evaluation:
     """Find out what is wrong with a request before anything is loaded."""
     agentic = agentic_candidates(database, run)
     names = request.baselines or DEFAULT_BASELINES
-    baselines = baselines_named(names, run.name, agentic.keys())
+    baselines = baselines_named([n for n in names if n != NO_BASELINE], run.name, agentic.keys())
     judges = list(dict.fromkeys(request.judges))
     for judge in judges:
         if judge not in JUDGES:

@@ -44,6 +44,8 @@ class Examiner:
     truths: Mapping[int, Truth]
     baselines: Mapping[str, Baseline]
     judges: Mapping[str, Judge]
+    judge_model: str | None
+    """Name of the language model that judges; None if none does."""
     model: LanguageModel | None
     """Who makes the explanations of baselines that want a language model."""
 
@@ -62,7 +64,8 @@ class Examiner:
                 made[piece.explainer] = self._candidate(feature, piece.explainer, exam)
             candidate = made[piece.explainer]
             scores = scores_of(exam, candidate, self.judges[piece.judge], piece.scorer)
-            scored.append(Scored(candidate, piece.judge, scores, piece.digest))
+            model = self.judge_model if self.judges[piece.judge].asks else None
+            scored.append(Scored(candidate, piece.judge, scores, piece.digest, model))
         return scored
 
     def _exam(self, feature: int) -> Exam:
@@ -117,9 +120,7 @@ def scores_of(exam: Exam, candidate: Candidate, judge: Judge, scorer: str) -> Se
     metrics = SCORERS[scorer].metrics
     reason = candidate.missing or judge.unable(candidate)
     if reason:
-        # Scores that want an answer are tried again by the next evaluation.
-        share = 1.0 if candidate.may_come else 0.0
-        return [Score(metric, None, reason, parse_failures=share) for metric in metrics]
+        return [Score(metric, None, reason, again=candidate.may_come) for metric in metrics]
     try:
         return SCORERS[scorer].score(exam, candidate, judge)
     except Unscorable as error:

@@ -99,11 +99,6 @@ class Passage:
         """All of it as text."""
         return "".join(self.tokens)
 
-    @property
-    def fires(self) -> bool:
-        """Whether any scored token has an activation above zero."""
-        return bool((self.activations > 0).any())
-
 
 def passage(text: FeatureText, window: int, begin: int, end: int, *, context: bool) -> Passage:
     """Tokens `begin` to `end` of a window, with or without what stands before them to be read."""

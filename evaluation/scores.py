@@ -17,15 +17,17 @@ SCORE_DDL: tuple[str, ...] = (
     f"tokens_in BIGINT, tokens_out BIGINT, cost DOUBLE, digest VARCHAR, made_at {UTC_STAMP})",
     "CREATE TABLE IF NOT EXISTS scores (run VARCHAR, feature INTEGER, explainer VARCHAR, "
     "metric VARCHAR, judge VARCHAR, value DOUBLE, reason VARCHAR, low DOUBLE, high DOUBLE, "
-    "n INTEGER, always DOUBLE, never DOUBLE, prior DOUBLE, parse_failures DOUBLE, calls INTEGER, "
-    "tokens_in BIGINT, tokens_out BIGINT, cost DOUBLE, details JSON, digest VARCHAR, "
-    f"scored_at {UTC_STAMP})",
+    "n INTEGER, floor DOUBLE, always DOUBLE, never DOUBLE, prior DOUBLE, parse_failures DOUBLE, "
+    "again BOOLEAN, calls INTEGER, tokens_in BIGINT, tokens_out BIGINT, cost DOUBLE, "
+    f"model VARCHAR, details JSON, digest VARCHAR, scored_at {UTC_STAMP})",
 )
 """`scored_explanations` has what was scored and what making it took; `scores` one row per run,
 feature, explainer, metric and judge. `value` is NULL with a `reason` where a score could not be
 had. `low` and `high` bound the 95 % bootstrap interval; `always`, `never` and `prior` are what a
 judge would score that says yes to everything, no to everything, or draws answers at the true rate.
-`digest` is that of explanation and settings: a row with another one is stale and is scored anew."""
+`floor` is what a missing score counts as in comparisons if the explanation is why it is missing,
+`again` whether the next evaluation tries again, `model` the language model that judged. `digest` is
+that of explanation and settings: a row with another one is stale and is scored anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,14 @@ class Score:
     n: int = 0
     """What the value rests on: texts, or tokens for predictive accuracy."""
     trivial: Trivial = UNDEFINED
+    floor: float | None = None
+    """What a score without a value counts as where explanations are compared, if the explanation
+    itself is why there is none: r of a prediction that is the same everywhere is undefined, and no
+    better than 0. None where it is the texts or the judge."""
     parse_failures: float = 0.0
-    """Share of the judge's answers that could not be used."""
+    """Share of the judge's answers, or of the texts it was to write, that could not be used."""
+    again: bool = False
+    """Whether it wants answers that may come another time: the next evaluation tries again."""
     spent: Spent = NOTHING_SPENT
     """What the judge needed; scores that share answers each count them whole."""
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -90,6 +98,8 @@ class Scored:
     scores: Sequence[Score]
     digest: str
     """Of all that decided them."""
+    model: str | None = None
+    """The language model that judged; None for a judge that is none."""
 
 
 class ScoreStore:
@@ -106,7 +116,7 @@ class ScoreStore:
         """
         rows = self._database.rows(
             "SELECT feature, explainer, metric, judge, digest FROM scores "
-            "WHERE run = ? AND (value IS NOT NULL OR parse_failures = 0)",
+            "WHERE run = ? AND NOT again",
             [self._run],
         )
         return {ScoreKey(*key): digest for *key, digest in rows}
@@ -153,13 +163,11 @@ class ScoreStore:
     def _score_row(self, each: Scored, score: Score) -> tuple[Any, ...]:
         feature, explainer = each.candidate.feature, each.candidate.explainer
         about = (self._run, feature, explainer, score.metric, each.judge)
-        value = (score.value, score.reason, score.low, score.high, score.n)
+        value = (score.value, score.reason, score.low, score.high, score.n, score.floor)
         trivial = (score.trivial.always, score.trivial.never, score.trivial.prior)
         details = json.dumps(dict(score.details), ensure_ascii=False)
-        return (*about, *value, *trivial, score.parse_failures, *_spent(score.spent)) + (
-            details,
-            each.digest,
-        )
+        answers = (score.parse_failures, score.again, *_spent(score.spent), each.model)
+        return (*about, *value, *trivial, *answers, details, each.digest)
 
     def _candidate_row(self, candidate: Candidate) -> tuple[Any, ...]:
         content = json.dumps(dict(candidate.content), ensure_ascii=False)
@@ -174,7 +182,8 @@ def _spent(spent: Spent) -> tuple[Any, ...]:
 _SPENT = ("calls", "tokens_in", "tokens_out", "cost")
 _SCORE_COLUMNS = (
     *("run", "feature", "explainer", "metric", "judge", "value", "reason", "low", "high", "n"),
-    *("always", "never", "prior", "parse_failures", *_SPENT, "details", "digest"),
+    *("floor", "always", "never", "prior", "parse_failures", "again", *_SPENT, "model"),
+    *("details", "digest"),
 )
 _CANDIDATE_COLUMNS = (
     *("run", "feature", "explainer", "description", "content", "missing", *_SPENT, "digest"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,18 @@ def may_be_known(config: SubjectConfig) -> bool:
     folder = config.sae.path if config.sae else None
     beside = folder is not None and (Path(folder) / TRUTH_FILE).is_file()
     return config.factory is not None or beside
+
+
+def known_digest(config: SubjectConfig) -> str:
+    """Hash of the truth file beside a local SAE; empty where there is none.
+
+    What a factory's subject knows is part of its own fingerprint.
+    """
+    folder = config.sae.path if config.sae else None
+    path = Path(folder or "") / TRUTH_FILE
+    if folder is None or not path.is_file():
+        return ""
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 def read_truths(path: Path, n_features: int) -> dict[int, Truth]:

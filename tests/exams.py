@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,15 @@ from tests.fakes import FakeSubject, Planted, fake_corpus
 from tools.llm.costs import Spent
 from tools.rules import Branch, Condition, Rule, Windows
 
+T = TypeVar("T")
+
 FIRES = 0.1
 """Predicted share of the scale from which a rule says that a feature fires."""
+
+
+def fires(passage: Passage) -> bool:
+    """Whether any scored token has an activation above zero."""
+    return bool((passage.activations > 0).any())
 
 
 def rule(*conditions: Condition) -> Rule:
@@ -114,6 +122,7 @@ class RuleJudge:
     """Executes what an explanation carries, as the judge of that name does."""
 
     name: str = "rule"
+    asks: bool = False
     asked: list[Sequence[Passage | Marked]] = field(default_factory=list)
 
     def unable(self, candidate: Candidate) -> str:
@@ -172,25 +181,29 @@ class TellingJudge(RuleJudge):
     marked: Callable[[Marked], float | None] = lambda item: None
     picks: Callable[[Sequence[Passage]], frozenset[int] | None] = lambda passages: None
     spent: Spent = Spent(calls=3, tokens_in=100, tokens_out=10, cost=None)
+    lost: int = 0
 
     def simulate(
         self, candidate: Candidate, passages: Sequence[Passage], *, per_token: bool = False
     ) -> Answers[NDArray[np.float64]]:
         self.asked.append(passages)
         how = "per_token" if per_token else "integers"
-        return Answers(tuple(map(self.simulates, passages)), ("cut off",), self.spent, how)
+        return self._answers(map(self.simulates, passages), how)
 
     def detect(self, candidate: Candidate, passages: Sequence[Passage]) -> Answers[Detection]:
         self.asked.append(passages)
-        return Answers(tuple(map(_decided, map(self.scores, passages))), ("cut off",), self.spent)
+        return self._answers(map(_decided, map(self.scores, passages)))
 
     def fuzz(self, candidate: Candidate, passages: Sequence[Marked]) -> Answers[Detection]:
         self.asked.append(passages)
-        return Answers(tuple(map(_decided, map(self.marked, passages))), ("cut off",), self.spent)
+        return self._answers(map(_decided, map(self.marked, passages)))
 
     def pick(self, candidate: Candidate, passages: Sequence[Passage]) -> Answers[frozenset[int]]:
         self.asked.append(passages)
-        return Answers((self.picks(passages),), ("cut off",), self.spent)
+        return self._answers([self.picks(passages)])
+
+    def _answers(self, values: Iterable[T | None], how: str = "") -> Answers[T]:
+        return Answers(tuple(values), ("cut off",), lost=self.lost, spent=self.spent, how=how)
 
 
 def _decided(score: float | None) -> Detection | None:

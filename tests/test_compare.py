@@ -16,15 +16,10 @@ from rich.console import Console
 from scipy import stats
 
 from evaluation.baselines.registry import DEFAULT_BASELINES
-from evaluation.comparison import (
-    MOST_LISTED,
-    Comparison,
-    MetricComparison,
-    Standing,
-    compare,
-    compare_run,
-)
-from evaluation.comparison_tables import heading, markdown, metric_rows, notes, print_comparison
+from evaluation.comparison import Comparison, MetricComparison, compare, compare_run
+from evaluation.comparison.changes import MOST_LISTED
+from evaluation.comparison.standings import Standing
+from evaluation.comparison.tables import heading, markdown, metric_rows, notes, print_comparison
 from evaluation.scorers.registry import LOWER_IS_BETTER, SCORERS
 from evaluation.statistics import paired
 from evaluation.storage import open_scores
@@ -146,7 +141,7 @@ def test_long_names_fold_and_large_counts_fit() -> None:
         for feature in range(100)
         for explainer in ("agentic", "unigram_table", name)
     ]
-    comparison = compare("r", rows, 0)
+    comparison = compare("r", rows, 0, 0)
     printed = io.StringIO()
     print_comparison(Console(file=printed, width=80, highlight=False), comparison)
     lines = printed.getvalue().splitlines()
@@ -163,8 +158,9 @@ def test_json_has_what_the_table_has(full: Path) -> None:
     content = json.loads(said.out)
     averages = query(
         full,
-        "SELECT metric, explainer, avg(value) AS mean, count(value) AS n, "
-        "count(*) - count(value) AS missing FROM scores GROUP BY ALL",
+        "SELECT metric, explainer, avg(coalesce(value, floor)) AS mean, "
+        "count(coalesce(value, floor)) AS n, count(*) - count(value) AS unscored "
+        "FROM scores GROUP BY ALL",
     )
     told = {
         (metric["metric"], each["explainer"]): each
@@ -174,8 +170,9 @@ def test_json_has_what_the_table_has(full: Path) -> None:
     assert len(told) == len(averages)
     for average in averages:
         each = told[average["metric"], average["explainer"]]
-        assert (each["n"], each["missing"]) == (average["n"], average["missing"])
-        assert bool(each["reasons"]) == bool(each["missing"])
+        assert each["n"] == average["n"]
+        assert each["missing"] + each["floored"] == average["unscored"]
+        assert bool(each["reasons"]) == bool(average["unscored"])
         mean = each["mean"] and each["mean"]["value"]
         assert mean == (average["mean"] and pytest.approx(average["mean"]))
     assert content["features"] == len(EXPLAINED)
@@ -221,6 +218,7 @@ def row(
         **{"feature": feature, "explainer": explainer, "metric": metric, "judge": "rule"},
         **{"value": value, "reason": "" if value is not None else "no luck"},
         **{"always": None, "never": None, "prior": None, "parse_failures": 0.0},
+        **{"floor": None, "model": None},
         **spent,
         **{f"made_{key}": each for key, each in spent.items()},
         **{"description": f"{explainer} on {feature}", "family": None},
@@ -238,7 +236,7 @@ def rows_of(metric: str = "detection", **values: Sequence[float | None]) -> list
 
 
 def only(rows: list[dict[str, Any]], explainer: str) -> Standing:
-    (metric,) = compare("r", rows, 0).metrics
+    (metric,) = compare("r", rows, 0, 0).metrics
     return standing_of(metric, explainer)
 
 
@@ -271,7 +269,7 @@ def test_less_is_better_where_it_is() -> None:
     assert standing.gain.difference.value == pytest.approx(0.1)
     assert (standing.gain.wins, standing.gain.losses) == (1, 1)
     assert standing.trivial == pytest.approx(0.2)
-    (metric,) = compare("r", rows, 0).metrics
+    (metric,) = compare("r", rows, 0, 0).metrics
     assert heading(metric) == (
         "generative_negatives (judge rule, lower is better; reading nothing gives 0.200)"
     )
@@ -285,13 +283,29 @@ def test_the_best_of_the_trivial_judges_is_told() -> None:
     assert only(rows_of(agentic=[0.9]), "agentic").trivial is None
 
 
-def test_missing_scores_count_as_reading_nothing_where_that_is_known() -> None:
-    rows = rows_of(agentic=[0.6, None, None])
-    assert only(rows, "agentic").floored is None
-    for each in rows[1:]:
-        each.update(prior=0.0)
-    assert only(rows, "agentic").floored == pytest.approx(0.2)
-    assert only(rows_of(agentic=[0.6, 0.8]), "agentic").floored is None
+def test_what_an_explanation_left_undefined_counts_at_its_floor() -> None:
+    rows = rows_of(agentic=[0.6, None, None], one_shot=[0.2, 0.1, 0.4])
+    rows[1].update(floor=0.0, reason="r is undefined")
+    ours, theirs = only(rows, "agentic"), only(rows, "one_shot")
+    assert ours.mean is not None
+    assert ours.mean.value == pytest.approx(0.3)
+    assert (ours.n, ours.floored, ours.missing) == (2, 1, 1)
+    assert theirs.gain is not None
+    # The paired differences have it too: to predict nothing does not pay.
+    assert theirs.gain.difference.value == pytest.approx(fmean([0.4, -0.1]))
+    assert (theirs.gain.n, theirs.gain.losses) == (2, 1)
+
+
+def test_what_different_models_judged_is_not_put_together() -> None:
+    rows = [*rows_of(agentic=[0.6]), *rows_of(agentic=[0.2])]
+    for each, model in zip(rows, ("small", "large"), strict=True):
+        each.update(judge="language_model", model=model)
+    judges = [metric.judge for metric in compare("r", rows, 0, 0).metrics]
+    assert judges == ["language_model large", "language_model small"]
+
+
+def test_features_without_any_score_are_counted() -> None:
+    assert compare("r", rows_of(agentic=[0.6, 0.5]), 0, 5).unscored == 3
 
 
 def test_what_it_took_is_added_up_and_unknown_stays_unknown() -> None:
@@ -307,15 +321,15 @@ def test_what_it_took_is_added_up_and_unknown_stays_unknown() -> None:
 
 
 def test_what_is_true_of_several_is_said_once() -> None:
-    (metric,) = compare("r", rows_of(agentic=[0.9, None], one_shot=[0.5, None]), 0).metrics
-    assert list(notes(metric)) == ["all: no score for 1: no luck"]
-    (metric,) = compare("r", rows_of(agentic=[0.9, 0.1], one_shot=[0.5, None]), 0).metrics
-    assert list(notes(metric)) == ["one_shot: no score for 1: no luck"]
+    (metric,) = compare("r", rows_of(agentic=[0.9, None], one_shot=[0.5, None]), 0, 0).metrics
+    assert list(notes(metric)) == ["all: 1 have no score: no luck"]
+    (metric,) = compare("r", rows_of(agentic=[0.9, 0.1], one_shot=[0.5, None]), 0, 0).metrics
+    assert list(notes(metric)) == ["one_shot: 1 have no score: no luck"]
 
 
 def test_the_investigation_comes_first_and_files_last() -> None:
     names = ["file:mine", *reversed(DEFAULT_BASELINES), "agentic", "file:a"]
-    (metric,) = compare("r", [row(0, name, 0.5) for name in names], 0).metrics
+    (metric,) = compare("r", [row(0, name, 0.5) for name in names], 0, 0).metrics
     order = [each.explainer for each in metric.standings]
     assert order == ["agentic", *DEFAULT_BASELINES, "file:a", "file:mine"]
 
@@ -327,7 +341,7 @@ def test_gains_and_losses_are_those_of_the_headline() -> None:
         *rows_of("detection_auc", agentic=[0.0] * 6, one_shot=[1.0] * 6),
         *rows_of("predictive_balanced", agentic=ours, one_shot=theirs, max_token=[1.0] * 6),
     ]
-    comparison = compare("r", rows, 0)
+    comparison = compare("r", rows, 0, 0)
     assert comparison.headline == "predictive_balanced (rule), against one_shot"
     assert [change.feature for change in comparison.gained] == [0, 1]
     assert [change.feature for change in comparison.lost] == [3, 5]
@@ -336,15 +350,15 @@ def test_gains_and_losses_are_those_of_the_headline() -> None:
     many = rows_of(agentic=[0.9] * 20, one_shot=[0.1] * 20)
     for each in many:
         each["metric"] = "generative_auroc"
-    assert len(compare("r", many, 0).gained) == MOST_LISTED
-    assert compare("r", rows_of(agentic=[0.9]), 0).gained == ()
+    assert len(compare("r", many, 0, 0).gained) == MOST_LISTED
+    assert compare("r", rows_of(agentic=[0.9]), 0, 0).gained == ()
 
 
 def test_a_meaning_is_recovered_from_95_percent() -> None:
     rows = rows_of("recovered_f1", agentic=[0.95, 0.94, 0.99, None], one_shot=[0.5, 0.2, 1.0, 1.0])
     for each in rows:
         each["family"] = "graded" if each["feature"] == 2 else "context"
-    families = {(each.family, each.explainer): each for each in compare("r", rows, 0).families}
+    families = {(each.family, each.explainer): each for each in compare("r", rows, 0, 0).families}
     context = families["context", "agentic"]
     assert (context.n, context.recovered) == (2, 0.5)
     assert context.f1 == pytest.approx(0.945)

@@ -12,7 +12,7 @@ import pytest
 
 from evaluation.draws.drawn import DrawnText
 from evaluation.draws.passages import fire_or_not, marked
-from evaluation.draws.silence import silence
+from evaluation.draws.silence import near_misses, silence
 from evaluation.exam import Exam
 from evaluation.held_out import Passage
 from evaluation.judges.judge import Marked
@@ -25,6 +25,7 @@ from tests.exams import (
     candidate,
     contexts,
     exam_on,
+    fires,
     rare_exam,
     reseeded,
     rule,
@@ -63,9 +64,11 @@ def taught(texts: Sequence[str], activations: Sequence[float], **table: float) -
     flat = exam.held_out.activations.copy()
     for window, activation in enumerate(activations):
         flat[int(exam.held_out.text.starts[window]) + 40] = activation
-    held_out = replace(exam.held_out, activations=flat)
     return replace(
-        exam, held_out=held_out, table={f" {key}": value for key, value in table.items()}
+        exam,
+        scale=float(np.mean(sorted(activations)[-10:])),
+        held_out=replace(exam.held_out, activations=flat),
+        table={f" {key}": value for key, value in table.items()},
     )
 
 
@@ -87,7 +90,7 @@ def test_five_passages_of_each_tenth_fire_and_as_many_are_silent() -> None:
         assert np.array_equal(
             text.passage.activations, exam.held_out.window(window)[begin : begin + 32]
         )
-        assert text.passage.fires == (text.kind == "firing")
+        assert fires(text.passage) == (text.kind == "firing")
         if text.kind == "firing":
             assert text.passage.activations.max() == exam.held_out.maxima[window]
 
@@ -103,20 +106,87 @@ def test_no_token_is_drawn_twice() -> None:
             drawn |= tokens
 
 
-def test_near_misses_are_the_silent_windows_that_look_most_alike() -> None:
+def test_near_misses_are_drawn_among_all_that_look_alike_and_not_the_likest() -> None:
     rows = [
         *[" tree" * 64] * 20,
-        *[" dog" * 64] * 6,
-        *[" cat" * 64] * 4,
+        *[" dog" * 64] * 45,
+        *[" cat" * 64] * 15,
+        *[" red" * 64] * 20,
         *[" one" * 64] * 40,
     ]
-    exam = taught(rows, [1.0] * 20, dog=1.0, cat=2.0)
-    near = [text for text in fire_or_not(exam, 5) if text.kind == "near_miss"]
-    # 20 passages fire, so that 10 of the silent ones are near misses: all that look alike at all.
-    assert sorted(place(text)[0] for text in near) == list(range(20, 30))
-    likest = [text for text in fire_or_not(exam, 1) if text.kind == "near_miss"]
-    assert [place(text)[0] for text in likest if " cat" in text.passage.tokens] != []
-    assert Counter(" cat" in text.passage.tokens for text in likest) == {True: 4, False: 1}
+    exam = taught(rows, [1.0] * 20, dog=0.1, cat=1.0, red=0.09)
+    drawn: Counter[int] = Counter()
+    for seed in range(60):
+        near = [t for t in fire_or_not(reseeded(exam, seed), 5) if t.kind == "near_miss"]
+        # 20 passages fire, so that 10 of the silent ones are near misses.
+        windows = {place(text)[0] for text in near}
+        assert len(windows) == len(near) == 10
+        drawn.update(windows)
+    # Red has less than a tenth of the largest mean: it does not look alike.
+    assert set(drawn) == set(range(20, 80))
+    assert sum(drawn[window] for window in range(65, 80)) / 600 == pytest.approx(0.25, abs=0.06)
+
+
+def test_a_near_miss_is_drawn_for_any_of_its_tokens_that_look_alike() -> None:
+    exam = taught(
+        [" tree" * 64] * 20 + [" red cat dog dog" * 16] * 40, [1.0] * 20, cat=3.0, dog=0.4
+    )
+    silent = silence(exam.held_out, 32)
+    surfaces = [token for window in exam.held_out.text.tokens for token in window]
+    found = Counter(
+        surfaces[miss.token]
+        for seed in range(20)
+        for miss in near_misses(exam, silent, np.random.default_rng(seed))
+    )
+    assert set(found) == {" cat", " dog"}
+    assert found[" cat"] / found.total() == pytest.approx(1 / 3, abs=0.06)
+
+
+def test_where_nothing_looks_alike_all_that_ever_fired_does() -> None:
+    rows = [*[" cat" * 64] * 20, *[" red" * 64] * 15, *[" one" * 64] * 40]
+    exam = taught(rows, [1.0] * 20, red=0.01, blue=1.0)
+    near = {place(text)[0] for text in fire_or_not(exam, 5) if text.kind == "near_miss"}
+    assert len(near) == 10
+    assert near <= set(range(20, 35))
+
+
+def test_a_passage_fires_from_a_tenth_of_the_scale_and_is_silent_without_any_activation() -> None:
+    strengths = [10.0] * 12 + [1.0] * 8 + [0.99] * 30
+    exam = taught([" tree two" * 32] * 120, strengths, two=1.0)
+    assert exam.scale == 10.0
+    texts = fire_or_not(exam, 5)
+    firing = sorted(place(text)[0] for text in texts if text.kind == "firing")
+    assert firing == list(range(20))
+    assert all(text.passage.activations.max() >= 1.0 for text in texts if text.kind == "firing")
+    assert not any(fires(text.passage) for text in texts if text.kind != "firing")
+    counts = Counter(text.kind == "firing" for text in texts)
+    assert counts == {True: 20, False: 20}
+    # Two of each tenth of these twenty, not of the fifty that fire at all.
+    ranks = [place(text)[0] for text in fire_or_not(exam, 1) if text.kind == "firing"]
+    assert sorted(rank // 2 for rank in ranks) == list(range(10))
+
+
+def test_the_right_rule_is_right_everywhere_although_other_tokens_fire_weakly() -> None:
+    noisy = Planted(
+        "cats, and a little on all nouns",
+        lambda tokens: [{"cat": 10.0, "dog": 0.6, "tree": 0.3}.get(t.strip(), 0.0) for t in tokens],
+    )
+    random = np.random.default_rng(0)
+    words = np.array([" one", " two", " red", " blue", " green"])
+    nouns = [" cat", " dog", " tree", " one"]
+    rows = ["".join([*random.choice(words, 30), nouns[n % 4]]) for n in range(240)]
+    exam = exam_on(noisy, rows, window_size=32)
+    assert len(exam.held_out.firing) == 180
+    for scorer in BOTH:
+        found = scorer.score(exam, candidate(CATS), RuleJudge())
+        assert [score.value for score in found] == [1.0, 1.0]
+
+
+def test_with_weak_noise_alone_there_is_nothing_to_tell_apart() -> None:
+    exam = taught([" tree two" * 32] * 60, [10.0] * 4 + [0.5] * 40)
+    exam = replace(exam, scale=10.0)
+    with pytest.raises(Unscorable, match="fires in 4 held-out windows at 0.1 of its scale"):
+        fire_or_not(exam, 5)
 
 
 def test_a_feature_that_fires_in_every_window_is_told_from_silent_stretches() -> None:
@@ -125,7 +195,7 @@ def test_a_feature_that_fires_in_every_window_is_told_from_silent_stretches() ->
     texts = fire_or_not(exam, 5)
     kinds = Counter(text.kind for text in texts)
     assert kinds == {"firing": 50, "near_miss": 25, "random": 25}
-    assert all(not text.passage.fires for text in texts if text.kind != "firing")
+    assert all(not fires(text.passage) for text in texts if text.kind != "firing")
 
 
 def test_silent_windows_come_before_silent_stretches_of_others() -> None:
@@ -173,14 +243,14 @@ def test_every_place_of_silence_is_drawn_as_often() -> None:
     assert found.drawn(5, random) is None
 
 
-def test_a_language_model_is_asked_about_twenty_and_twenty() -> None:
+def test_a_judge_whose_answers_cost_is_asked_about_twenty_and_twenty() -> None:
     exam = long_windows(CAT)
-    judge = RuleJudge(name="language_model")
+    judge = RuleJudge(asks=True)
     DETECTION.score(exam, candidate(CATS), judge)
     FUZZING.score(exam, candidate(CATS), judge)
     for asked in judge.asked:
         passages = [item.passage if isinstance(item, Marked) else item for item in asked]
-        assert Counter(passage.fires for passage in passages) == {True: 20, False: 20}
+        assert Counter(fires(passage) for passage in passages) == {True: 20, False: 20}
 
 
 def test_length_does_not_tell() -> None:
@@ -189,8 +259,8 @@ def test_length_does_not_tell() -> None:
     rows = ["".join(random.choice(words, size=int(random.integers(2, 60)))) for _ in range(300)]
     texts = fire_or_not(exam_on(on_tokens("cat", "cat"), rows, window_size=64), 5)
     lengths = {
-        fires: sorted(len(t.passage.tokens) for t in texts if t.passage.fires == fires)
-        for fires in (True, False)
+        firing: sorted(len(t.passage.tokens) for t in texts if fires(t.passage) == firing)
+        for firing in (True, False)
     }
     assert lengths[True] == lengths[False]
     assert min(lengths[True]) < 20
@@ -201,7 +271,7 @@ def test_length_does_not_tell() -> None:
 
 
 def offsets(texts: Sequence[DrawnText]) -> list[int]:
-    return [int(np.argmax(text.passage.activations)) for text in texts if text.passage.fires]
+    return [int(np.argmax(text.passage.activations)) for text in texts if fires(text.passage)]
 
 
 def test_the_maximum_stands_anywhere_in_a_passage() -> None:
@@ -216,9 +286,9 @@ def test_the_maximum_stands_anywhere_in_a_passage() -> None:
 
 def test_order_does_not_tell() -> None:
     texts = fire_or_not(long_windows(CAT), 5)
-    fires = np.array([text.passage.fires for text in texts])
-    half = len(fires) // 2
-    assert 0.3 < fires[:half].mean() < 0.7
+    firing = np.array([fires(text.passage) for text in texts])
+    half = len(firing) // 2
+    assert 0.3 < firing[:half].mean() < 0.7
 
 
 def test_neither_place_nor_number_of_marks_tells() -> None:
@@ -229,15 +299,15 @@ def test_neither_place_nor_number_of_marks_tells() -> None:
     for seed in range(12):
         exam = reseeded(animals, seed)
         items = marked(exam, fire_or_not(exam, 5))
-        silent = {item.marks for item in items if not item.passage.fires}
+        silent = {item.marks for item in items if not fires(item.passage)}
         assert len(silent) > 30
         for item in items:
-            places[item.passage.fires] += item.marks
-            numbers[item.passage.fires].append(len(item.marks))
+            places[fires(item.passage)] += item.marks
+            numbers[fires(item.passage)].append(len(item.marks))
     assert np.mean(places[True]) == pytest.approx(np.mean(places[False]), abs=1.5)
     assert np.std(places[True]) == pytest.approx(np.std(places[False]), abs=1.0)
     shares = {
-        fires: np.bincount(found, minlength=8)[:8] / len(found) for fires, found in numbers.items()
+        fired: np.bincount(found, minlength=8)[:8] / len(found) for fired, found in numbers.items()
     }
     assert np.allclose(shares[True], shares[False], atol=0.06)
 
@@ -252,7 +322,7 @@ def test_marks_stand_on_what_fires_at_least_three_tenths_of_the_maximum() -> Non
     )
     exam = exam_on(planted, ["one tree dog red cat blue", *CORPUS])
     for item in marked(exam, fire_or_not(exam, 5)):
-        if item.passage.fires:
+        if fires(item.passage):
             values = item.passage.activations
             assert item.marks == tuple(np.flatnonzero(values >= 0.3 * values.max()))
         else:
@@ -281,6 +351,35 @@ def test_near_misses_are_marked_where_they_look_alike_and_others_anywhere() -> N
     assert len(others) > 5
 
 
+def test_marks_of_near_misses_stand_on_any_token_that_looks_alike_before_others() -> None:
+    rows = [
+        *[" tree" * 64] * 20,
+        *[" one cat dog blue red two green one" * 8] * 10,
+        *[" one" * 64] * 40,
+    ]
+    exam = taught(rows, [1.0] * 20, cat=2.0, dog=0.2, blue=0.1)
+    flat = exam.held_out.activations.copy()
+    # Passages that fire have between one and twelve marks.
+    for window in range(20):
+        start = int(exam.held_out.text.starts[window])
+        flat[start + 40 : start + 41 + window * 12 // 20] = 1.0
+    exam = replace(exam, held_out=replace(exam.held_out, activations=flat))
+    texts = fire_or_not(exam, 5)
+    kinds = {text.passage.id: text.kind for text in texts}
+    few: Counter[str] = Counter()
+    for item in marked(exam, texts):
+        if kinds[item.passage.id] != "near_miss":
+            continue
+        tokens = [item.passage.tokens[mark] for mark in item.marks]
+        if len(tokens) <= 8:
+            assert set(tokens) <= {" cat", " dog"}
+            few.update(tokens)
+        else:
+            assert {" cat", " dog"} < set(tokens) <= {" cat", " dog", " blue"}
+    assert few[" cat"] > 0
+    assert few[" dog"] > 0
+
+
 # Scores
 
 
@@ -295,7 +394,7 @@ def test_the_scores_by_hand() -> None:
     def says(passage: Passage) -> float:
         if passage.id in fooled:
             return 0.9
-        return 0.25 if passage.id in missed or not passage.fires else 0.9
+        return 0.25 if passage.id in missed or not fires(passage) else 0.9
 
     judge = TellingJudge(scores=says, marked=lambda item: says(item.passage))
     for scorer, names in ((DETECTION, "detection"), (FUZZING, "fuzzing")):
@@ -338,7 +437,7 @@ def test_details_are_json_with_truth_decision_and_score() -> None:
     [found, _] = DETECTION.score(exam, candidate(CATS), RuleJudge())
     rows = json.loads(json.dumps(dict(found.details)))["texts"]
     assert {row["id"]: row["fires"] for row in rows} == {
-        text.passage.id: text.passage.fires for text in fire_or_not(exam, 5)
+        text.passage.id: fires(text.passage) for text in fire_or_not(exam, 5)
     }
     assert all(row["said"] == (row["score"] >= 0.1) == row["fires"] for row in rows)
 
@@ -347,11 +446,11 @@ def test_texts_without_an_answer_are_left_out_and_counted() -> None:
     exam = alike()
     texts = fire_or_not(exam, 5)
     lost = {text.passage.id for text in texts[:30]}
-    judge = TellingJudge(scores=lambda p: None if p.id in lost else float(p.fires))
+    judge = TellingJudge(scores=lambda p: None if p.id in lost else float(fires(p)))
     for found in DETECTION.score(exam, candidate(), judge):
         assert (found.value, found.n, found.parse_failures) == (1.0, 70, 0.3)
     most = {text.passage.id for text in texts[:51]}
-    judge = TellingJudge(scores=lambda p: None if p.id in most else float(p.fires))
+    judge = TellingJudge(scores=lambda p: None if p.id in most else float(fires(p)))
     for found in DETECTION.score(exam, candidate(), judge):
         assert (found.value, found.parse_failures, found.spent) == (None, 0.51, judge.spent)
         assert "51 of 100 answers" in found.reason
@@ -359,10 +458,39 @@ def test_texts_without_an_answer_are_left_out_and_counted() -> None:
 
 def test_answers_of_one_class_alone_have_no_score() -> None:
     exam = long_windows(CAT)
-    judge = TellingJudge(scores=lambda passage: 1.0 if passage.fires else None)
+    judge = TellingJudge(scores=lambda passage: 1.0 if fires(passage) else None)
     for found in DETECTION.score(exam, candidate(), judge):
         assert found.value is None
         assert "only for passages that fire" in found.reason
+
+
+def test_after_lost_answers_there_is_no_score_however_few_they_are() -> None:
+    """An explanation would be scored on other texts than its rivals because a server failed."""
+    exam = alike()
+    [first, *_] = fire_or_not(exam, 5)
+    judge = TellingJudge(
+        scores=lambda p: None if p.id == first.passage.id else float(fires(p)),
+        marked=lambda item: None if item.passage.id == first.passage.id else 1.0,
+        lost=1,
+    )
+    for scorer in BOTH:
+        for found in scorer.score(exam, candidate(), judge):
+            assert (found.value, found.low, found.floor, found.again) == (None, None, None, True)
+            assert "1 of 100 answers of the judge were lost" in found.reason
+            assert "cut off" in found.reason
+            assert (found.parse_failures, found.spent) == (0.01, judge.spent)
+    judge.lost = 0
+    assert not any(found.again for found in DETECTION.score(exam, candidate(), judge))
+
+
+def test_when_most_answers_are_lost_it_is_tried_again_and_when_most_are_bad_it_is_not() -> None:
+    judge = TellingJudge(lost=60)
+    for found in DETECTION.score(alike(), candidate(), judge):
+        assert (found.value, found.again) == (None, True)
+        assert "60 of 100 answers of the judge were lost" in found.reason
+    judge.lost = 0
+    for found in DETECTION.score(alike(), candidate(), judge):
+        assert (found.value, found.again) == (None, False)
 
 
 # Rare features, short texts, seeds
@@ -378,7 +506,7 @@ def test_a_rare_feature_has_no_score_and_a_reason(n_firing: int) -> None:
 def test_seven_windows_are_enough() -> None:
     exam = rare_exam(7, n_silent=4)
     texts = fire_or_not(exam, 5)
-    assert Counter(text.passage.fires for text in texts) == {True: 7, False: 7}
+    assert Counter(fires(text.passage) for text in texts) == {True: 7, False: 7}
     for scorer in BOTH:
         assert [score.value for score in scorer.score(exam, candidate(CATS), RuleJudge())] == [1, 1]
 

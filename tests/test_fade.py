@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -13,10 +14,10 @@ from evaluation.exam import Exam
 from evaluation.held_out import Passage, SplitText
 from evaluation.judges.judge import Answers
 from evaluation.judges.rule import RuleJudge
-from evaluation.scorers.fade import FADE, _absolute, _by_chance
+from evaluation.scorers.fade import FADE, _absolute, _by_chance, _precision_by_chance
 from evaluation.scorers.written import strongest_of
 from evaluation.scores import Score
-from evaluation.statistics import auroc
+from evaluation.statistics import auroc, average_precision
 from tests import exams
 from tests.fakes import FakeSubject, Planted, fake_corpus
 from tools.errors import Unscorable
@@ -26,6 +27,8 @@ from tools.rules import Branch, Rule, TokenIn
 CATS = Planted("cat", lambda tokens: [8.0 * (token.strip() == "cat") for token in tokens])
 NO_CATS = Planted("no cat", lambda tokens: [4.0 * ("cat" not in "".join(tokens))] * len(tokens))
 FILLER = "the of to is it that on by at one two three red green blue run"
+LONG = ("a cat " + " ".join([*FILLER.split(), *FILLER.split()][:30]), f"{FILLER} {FILLER}")
+"""As long as a window: one that fires, one that does not."""
 
 
 @dataclass
@@ -33,18 +36,21 @@ class Rater(exams.RuleJudge):
     """Rates and writes as it was told to."""
 
     ratings: Mapping[str, int | None] = field(default_factory=dict[str, int | None])
-    texts: Sequence[str] = ("a cat", "red") * 5
+    texts: Sequence[str] = LONG * 5
+    asks: bool = False
+    lost: int = 0
     shown: list[Passage] = field(default_factory=list[Passage])
 
     def rate(self, candidate: Candidate, passages: Sequence[Passage]) -> Answers[int]:
         self.shown += passages
         values = tuple(self.ratings.get(passage.id, 0) for passage in passages)
-        return Answers(values, ("it was tired",) if None in values else (), Spent(calls=2))
+        failures = ("it was tired",) if None in values else ()
+        return Answers(values, failures, lost=self.lost, spent=Spent(calls=2))
 
     def write(
         self, candidate: Candidate, count: int, material: SplitText, seed: int, *, fires: bool
     ) -> Answers[str]:
-        return Answers(tuple(self.texts), (), Spent(calls=1))
+        return Answers(tuple(self.texts), spent=Spent(calls=1))
 
 
 def exam_with(strongest: Sequence[float], planted: Planted = CATS) -> Exam:
@@ -80,7 +86,9 @@ def test_each_figure_by_hand() -> None:
     expected = [clarity, responsiveness, purity, clarity, responsiveness]
     assert values(found) == pytest.approx(expected)
     assert [found[metric].n for metric in FADE.metrics] == [16, 4, 4, 16, 4]
-    assert found["fade_purity"].trivial.prior == 0.5
+    # Of the six orders of two right and two wrong ones, by chance.
+    orders = [(1 / first + 2 / second) / 2 for first, second in combinations(range(1, 5), 2)]
+    assert found["fade_purity"].trivial.prior == pytest.approx(np.mean(orders))
     assert found["fade_clarity_signed"].trivial.prior == 0.0
     assert found["fade_clarity"].trivial.always is None
     assert found["fade_responsiveness"].parse_failures == pytest.approx(1 / 6)
@@ -96,7 +104,7 @@ def test_each_figure_by_hand() -> None:
 
 def test_what_silences_the_feature_scores_as_published_and_is_found_out_by_the_sign() -> None:
     exam = exam_with([4, 4, 4, 0, 0, 4], NO_CATS)
-    judge = Rater(ratings={"w3@0": 2, "w4@0": 2}, texts=["a cat"] * 10)
+    judge = Rater(ratings={"w3@0": 2, "w4@0": 2}, texts=[LONG[0]] * 10)
     found = scores(exam, judge)
     clarity, responsiveness = found["fade_clarity"].value, found["fade_responsiveness"].value
     assert clarity == pytest.approx(4 / 6)
@@ -126,7 +134,42 @@ def test_ratings_of_one_kind_give_null_with_the_reason(
     for metric in ("fade_responsiveness", "fade_purity", "fade_responsiveness_signed"):
         assert found[metric].value is None
         assert reason in found[metric].reason
+        assert not found[metric].again
     assert found["fade_clarity"].value is not None
+
+
+@pytest.mark.parametrize(("asks", "floor"), [(False, 0.0), (True, None)])
+@pytest.mark.parametrize("rating", [0, 1, 2])
+def test_what_can_be_executed_is_at_fault_if_it_tells_no_passages_apart(
+    rating: int, asks: bool, floor: float | None
+) -> None:
+    ratings = dict.fromkeys(["w0@0", "w1@0", "w2@0", "w3@0"], rating)
+    judge = Rater(ratings=ratings, texts=[LONG[0]] * 4, asks=asks)
+    found = scores(exam_with([8, 4, 2, 0]), judge)
+    assert values(found) == [None] * 5
+    assert [found[metric].floor for metric in FADE.metrics] == [floor, floor, None, floor, floor]
+
+
+def test_lost_ratings_leave_no_score_but_another_try() -> None:
+    found = scores(exam_with([8, 6, 4, 2, 0, 0]), Rater(ratings=RATINGS, asks=True, lost=1))
+    for metric in ("fade_responsiveness", "fade_purity", "fade_responsiveness_signed"):
+        assert (found[metric].value, found[metric].floor, found[metric].again) == (None, None, True)
+    assert found["fade_clarity"].value is not None
+
+
+def test_written_texts_are_compared_with_natural_ones_of_their_length() -> None:
+    # Every window of 32 tokens fires, on one of its eight pieces of four tokens.
+    exam = exam_with([8] * 12)
+    silent = scores(exam, Rater(texts=["one two three red"] * 10))["fade_clarity_signed"]
+    assert silent.value == pytest.approx(-1 / 8)
+    assert silent.n == 10 + 12 * 8
+    one_in_eight = replace(exam, _memo={})
+    found = scores(one_in_eight, Rater(texts=["cat two three red", *["one two three red"] * 7]))
+    assert found["fade_clarity_signed"].value == pytest.approx(0)
+    # 3 and 5 tokens are 4 on average.
+    mixed = replace(exam, _memo={})
+    found = scores(mixed, Rater(texts=["one two three", "one two three red blue"] * 5))
+    assert found["fade_clarity_signed"].n == 10 + 12 * 8
 
 
 def test_too_few_written_texts_leave_the_ratings_alone() -> None:
@@ -136,12 +179,12 @@ def test_too_few_written_texts_leave_the_ratings_alone() -> None:
     assert found["fade_purity"].value is not None
 
 
-@pytest.mark.parametrize(
-    ("name", "n_rated", "n_top"), [("rule", 500, 50), ("language_model", 100, 10)]
-)
-def test_a_tenth_of_the_rated_passages_is_from_the_top(name: str, n_rated: int, n_top: int) -> None:
+@pytest.mark.parametrize(("asks", "n_rated", "n_top"), [(False, 500, 50), (True, 100, 10)])
+def test_a_tenth_of_the_rated_passages_is_from_the_top(
+    asks: bool, n_rated: int, n_top: int
+) -> None:
     exam = exam_with(np.random.default_rng(0).permutation(600).tolist())
-    judge = Rater(name=name)
+    judge = Rater(asks=asks)
     scores(exam, judge)
     shown = [float(passage.activations.max()) for passage in judge.shown]
     assert len(shown) == len(set(shown)) == n_rated
@@ -150,7 +193,7 @@ def test_a_tenth_of_the_rated_passages_is_from_the_top(name: str, n_rated: int, 
     others = [value for value in shown if value < 600 - n_top]
     assert np.mean(others) == pytest.approx((600 - n_top) / 2, rel=0.15)
     assert shown != sorted(shown, reverse=True)
-    again = Rater(name=name)
+    again = Rater(asks=asks)
     scores(exam, again)
     assert [p.id for p in again.shown] == [p.id for p in judge.shown]
 
@@ -197,7 +240,7 @@ def test_the_true_rule_scores_one_and_another_about_zero() -> None:
     for metric in ("fade_clarity_signed", "fade_responsiveness_signed"):
         other = wrong[metric]
         assert other is not None
-        assert other < 0.25
+        assert -0.25 < other < 0.25
     again = exams.exam_on(CATS, fake_corpus(), seed=1)
     first = FADE.score(exam, rule_candidate("cat"), judge)
     assert FADE.score(again, rule_candidate("cat"), RuleJudge(again.subject)) == first
@@ -210,6 +253,7 @@ def test_rare_features_crash_nothing(n_firing: int) -> None:
     assert all(score.value is not None for score in found)
     never = FADE.score(rare, rule_candidate("zebra"), RuleJudge(rare.subject))
     assert all(score.value is None and score.reason for score in never)
+    assert [score.floor for score in never] == [0.0, 0.0, None, 0.0, 0.0]
 
 
 def test_a_feature_without_a_scale_has_no_score() -> None:
@@ -225,6 +269,18 @@ def test_an_absolute_value_is_above_0_by_chance() -> None:
     once = np.ones((1, 60))
     drawn = [abs(2 * auroc(values, random.permutation(told))(once)[0] - 1) for _ in range(2000)]
     assert _by_chance(values, told) == pytest.approx(np.mean(drawn), rel=0.05)
+
+
+@pytest.mark.parametrize("positive", [1, 3, 59])
+def test_precision_by_chance_is_above_the_share_of_positives(positive: int) -> None:
+    random = np.random.default_rng(0)
+    values = np.maximum(0, random.normal(size=60)).round(1)
+    told = np.arange(60) < positive
+    once = np.ones((1, 60))
+    drawn = [average_precision(values, random.permutation(told))(once)[0] for _ in range(4000)]
+    assert _precision_by_chance(values, told) == pytest.approx(np.mean(drawn), rel=0.06)
+    assert _precision_by_chance(values, told) > positive / 60
+    assert _precision_by_chance(np.zeros(60), told) == pytest.approx(positive / 60)
 
 
 def test_the_interval_of_an_absolute_value_holds_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -19,7 +20,8 @@ from evaluation.scorers.written import written
 from evaluation.scores import Score
 from tests import exams
 from tests.fakes import DEFAULT_FEATURES, FakeSubject, Planted, fake_corpus, on_tokens
-from tools.errors import Unscorable
+from tools.activations import TextActivations
+from tools.errors import ActivationNotFinite, Unscorable
 from tools.llm.costs import Spent
 from tools.rules import Branch, InClass, Rule, TokenIn
 
@@ -32,6 +34,17 @@ def loudness(tokens: Sequence[str]) -> list[float]:
 
 
 ANIMALS = Planted("animals", loudness)
+
+
+class Overflowing(FakeSubject):
+    """Gives no number on texts that hold `raise`, which spoils the batch."""
+
+    def activations(self, texts: Sequence[str], features: Sequence[int]) -> list[TextActivations]:
+        if any("raise" in text for text in texts):
+            raise ActivationNotFinite("feature 0 is NaN on a text", 0)
+        return super().activations(texts, features)
+
+
 FIRING = ("a cat", "one dog", "the cat and the dog", "a tree", "red", "blue cat", "cat cat")
 SILENT = ("a house", "red", "one tree", "the dog", "green", "blue", "think")
 
@@ -42,6 +55,8 @@ class Writer(exams.RuleJudge):
 
     firing: Sequence[str] = FIRING
     silent: Sequence[str] = SILENT
+    asks: bool = False
+    lost: int = 0
     calls: int = 0
 
     def write(
@@ -51,7 +66,9 @@ class Writer(exams.RuleJudge):
         texts = list(self.firing if fires else self.silent)
         values = (*texts, *[None] * (count - len(texts)))
         spent = Spent(calls=1, tokens_in=10, tokens_out=5, cost=0.5)
-        return Answers(values, ("it had no more ideas",) if None in values else (), spent)
+        failures = ("it had no more ideas",) if None in values else ()
+        lost = 0 if fires else self.lost
+        return Answers(values, failures, lost=lost, spent=spent)
 
 
 def exam(texts: Sequence[str] = ("a cat and one dog", "the tree"), seed: int = 0) -> Exam:
@@ -101,20 +118,66 @@ def test_five_texts_are_enough_and_four_are_not() -> None:
         )
 
 
-@pytest.mark.parametrize("bad", ["x" * 40, ""])
+@pytest.mark.parametrize("bad", ["x" * 40, "", "cat raise"])
 def test_a_text_that_the_subject_refuses_counts_as_not_written(bad: str) -> None:
-    found = scores(GENERATIVE, exam(), Writer(firing=(*FIRING[:3], bad, *FIRING[3:])))
+    held = exam()
+    raising = replace(held, subject=Overflowing((ANIMALS,)))
+    found = scores(GENERATIVE, raising, Writer(firing=(*FIRING[:3], bad, *FIRING[3:])))
     assert found["generative"].value == pytest.approx(5 / 7)
     assert found["generative"].parse_failures == pytest.approx(0.3)
     assert len(found["generative"].details["failures"]) == 2
     assert found["generative_negatives"].value == pytest.approx(1 / 7)
 
 
-def test_nothing_written_is_null_and_not_zero() -> None:
-    for score in scores(GENERATIVE, exam(), Writer(firing=(), silent=())).values():
+def test_a_feature_that_gives_no_number_on_any_text_has_no_score_and_no_floor() -> None:
+    raising = replace(exam(), subject=Overflowing((ANIMALS,)))
+    bad = [f"{word} raise" for word in ("cat", "dog", "tree", "red", "blue")]
+    found = scores(GENERATIVE, raising, Writer(firing=bad, silent=SILENT))
+    generative = found["generative"]
+    assert (generative.value, generative.floor, generative.again) == (None, None, False)
+    assert "0 usable texts were written, 5 are needed" in generative.reason
+    assert found["generative_negatives"].value is not None
+
+
+@pytest.mark.parametrize("scorer", [GENERATIVE, INPUT_METRIC])
+def test_nothing_written_is_null_and_not_zero(scorer: Scorer) -> None:
+    for score in scores(scorer, exam(), Writer(firing=(), silent=())).values():
         assert score.value is None
         assert score.parse_failures == 1.0
         assert "0 usable texts" in score.reason
+
+
+FLOORS = {"generative": 0.0, "generative_negatives": 1.0, "generative_auroc": 0.5}
+
+
+@pytest.mark.parametrize("asks", [False, True])
+@pytest.mark.parametrize(
+    ("writer", "missing"),
+    [
+        (Writer(firing=FIRING[:4]), {"generative", "generative_auroc", "input_metric"}),
+        (Writer(silent=SILENT[:4]), {"generative_negatives", "generative_auroc", "input_metric"}),
+    ],
+)
+def test_only_an_explanation_that_can_be_executed_is_why_no_such_text_exists(
+    writer: Writer, missing: set[str], asks: bool
+) -> None:
+    judge, held = replace(writer, asks=asks), exam()
+    found = scores(GENERATIVE, held, judge) | scores(INPUT_METRIC, held, judge)
+    assert {metric for metric, score in found.items() if score.value is None} == missing
+    for metric, score in found.items():
+        expected = None if asks or metric not in missing else FLOORS.get(metric, 0.0)
+        assert score.floor == expected
+        assert not score.again
+
+
+def test_lost_texts_leave_no_score_whatever_came_but_another_try() -> None:
+    held, judge = exam(), Writer(silent=SILENT, asks=True, lost=1)
+    found = scores(GENERATIVE, held, judge) | scores(INPUT_METRIC, held, judge)
+    assert found["generative"].value is not None
+    assert not found["generative"].again
+    for metric in ("generative_negatives", "generative_auroc", "input_metric"):
+        score = found[metric]
+        assert (score.value, score.floor, score.again) == (None, None, True)
 
 
 @pytest.mark.parametrize(
@@ -169,12 +232,64 @@ def test_the_input_metric_compares_means_of_five() -> None:
     found = scores(INPUT_METRIC, exam(), Writer())["input_metric"]
     firing, neutral = (8 + 4 + 8 + 3.9 + 0) / 40, (0.5 + 0 + 3.9 + 4 + 0) / 40
     assert found.value == 1.0
-    assert (found.n, found.low, found.high) == (10, None, None)
-    assert found.trivial.prior == 0.5
+    # Some resamples go the other way: nine texts or so are not enough to be sure.
+    assert (found.n, found.low, found.high) == (10, 0.0, 1.0)
     assert found.details["firing"] == pytest.approx(firing)
     assert found.details["neutral"] == pytest.approx(neutral)
-    assert found.details["difference"] == pytest.approx(firing - neutral)
     assert found.parse_failures == pytest.approx(0.3)
+
+
+def test_texts_that_are_always_above_leave_no_doubt() -> None:
+    [found] = scores(INPUT_METRIC, exam(), Writer(firing=["cat"] * 5, silent=["red"] * 5)).values()
+    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "length", "expected"),
+    [
+        # Every piece ties with every other one.
+        (["red blue one two"] * 40, 2, 0.0),
+        (["cat cat cat cat"] * 40, 2, 0.0),
+        # One piece in eight fires: all groups of five but those that tie, half of the time.
+        (["cat red", *["red blue"] * 7] * 20, 2, None),
+    ],
+)
+def test_its_chance_is_that_of_five_natural_pieces_against_five_others(
+    held_out: list[str], length: int, expected: float | None
+) -> None:
+    texts = [" ".join(["red"] * length)] * 5
+    held = exam(held_out)
+    [found] = scores(INPUT_METRIC, held, Writer(firing=texts, silent=texts)).values()
+    counts = [math.comb(5, hits) * (1 / 8) ** hits * (7 / 8) ** (5 - hits) for hits in range(6)]
+    computed = (1 - sum(count**2 for count in counts)) / 2
+    assert found.trivial.prior == pytest.approx(
+        computed if expected is None else expected, abs=0.03
+    )
+
+
+def test_its_natural_pieces_are_as_long_as_its_texts() -> None:
+    # Every window of 30 tokens fires alike, one piece of three tokens in ten does.
+    held = exam(["a cat" + " red" * 28] * 20)
+    priors: list[float | None] = []
+    for length in (30, 3):
+        texts = [" ".join(["red"] * length)] * 5
+        [found] = scores(
+            INPUT_METRIC, held, Writer(firing=texts, silent=texts), told=f"{length}"
+        ).values()
+        priors.append(found.trivial.prior)
+    assert priors[0] == 0.0
+    assert priors[1] is not None
+    assert priors[1] > 0.2
+
+
+def test_the_rule_judge_s_neutral_texts_are_plain_pieces_and_no_minimal_pairs() -> None:
+    held = exams.exam_on(on_tokens("cat", "cat"), fake_corpus())
+    judge, told = RuleJudge(held.subject), rule_candidate("cat")
+    silent = judge.write(told, 10, held.held_out.text, held.seed_of("written"), fires=False).values
+    material = ["".join(window) for window in held.held_out.text.tokens]
+    copied = [any(text in window for window in material) for text in silent if text]
+    assert copied[:5] == [True] * 5
+    assert copied[5:] == [False] * 5
 
 
 @pytest.mark.parametrize(
@@ -189,8 +304,9 @@ def test_a_tie_fails_like_a_defeat(
 
 
 def test_the_input_metric_needs_five_texts_of_each_kind() -> None:
-    with pytest.raises(Unscorable, match="4 usable texts were written, 5 are needed"):
-        scores(INPUT_METRIC, exam(), Writer(silent=SILENT[:4]))
+    [found] = scores(INPUT_METRIC, exam(), Writer(silent=SILENT[:4])).values()
+    assert found.value is None
+    assert "4 usable texts were written, 5 are needed" in found.reason
 
 
 # With the rule judge, on a planted subject
@@ -240,6 +356,25 @@ def test_an_explanation_that_covers_everything_has_no_negatives() -> None:
     assert found["generative"].value <= 0.7
     assert found["generative_negatives"].value is None
     assert "could be written" in found["generative_negatives"].reason
+    assert found["generative_negatives"].floor == 1.0
+    assert found["generative_auroc"].floor == 0.5
+    [metric] = INPUT_METRIC.score(returning, anything, RuleJudge(returning.subject))
+    assert (metric.value, metric.floor, metric.again) == (None, 0.0, False)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_exact_grades_score_as_well_as_their_strongest_part(seed: int) -> None:
+    grades = {"cat": 1.0, "dog": 0.5, "tree": 0.25}
+    # An explanation gives round numbers: half of the scale is measured to be a little less.
+    measured = {"cat": 8.0, "dog": 3.9, "tree": 2.0}
+    animals = Planted("grades", lambda tokens: [measured.get(t.strip(), 0.0) for t in tokens])
+    held = exams.exam_on(animals, fake_corpus(seed=seed), seed=seed)
+    graded = Rule(tuple(Branch(TokenIn((w,), folded=True), s) for w, s in grades.items()))
+    whole = Candidate("agentic", 0, "Fires.", graded, graded.to_json())
+    judge = RuleJudge(held.subject)
+    right = [score.value for score in GENERATIVE.score(held, whole, judge)]
+    assert right == [1.0, 0.0, 1.0]
+    assert GENERATIVE.score(held, rule_candidate("cat"), judge)[0].value == 1.0
 
 
 @pytest.mark.parametrize("n_firing", [1, 3])

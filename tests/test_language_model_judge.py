@@ -22,6 +22,7 @@ from evaluation.judges.language_model import LanguageModelJudge, prompts_digest
 from evaluation.judges.language_model.questions import PROMPTS
 from evaluation.statistics import auroc, pooled_pearson
 from graphs.storage import open_database
+from tests.exams import fires
 from tests.fakes import FakeSubject, fake_corpus
 from tests.language_models import FakeLanguageModel, paid
 from tests.llm_asking import asking
@@ -35,6 +36,7 @@ from tools.errors import (
     CallFailed,
     DatabaseError,
     LanguageModelUnusable,
+    MalformedReply,
     RequestRefused,
 )
 from tools.llm import sending
@@ -95,6 +97,7 @@ every_way = pytest.mark.parametrize("way", ASKED)
 def test_it_needs_words_and_nothing_else() -> None:
     judge: Judge = LanguageModelJudge(saying({}))
     assert judge.name in JUDGES
+    assert judge.asks
     assert judge.unable(explained(TEA)) == ""
     for description in (None, "", " \n"):
         assert "no description" in judge.unable(explained(description))
@@ -257,19 +260,28 @@ def test_unusable_replies_are_asked_again_and_then_are_failures(
     assert answers.failure_rate == 1.0
     assert answers.failures
     assert all("no usable reply" in failure for failure in answers.failures)
+    assert answers.lost == 0
     assert answers.spent.calls == 3 * REQUESTS.get(way, 1)
     assert any(re.search(told, complaint) for complaint in model.complaints)
 
 
 @every_way
 @pytest.mark.parametrize(
-    "error", [CallFailed("down"), RequestRefused("too long"), BudgetSpent("usd=1 is used up")]
+    ("error", "may_come"),
+    [
+        (CallFailed("down"), True),
+        (RequestRefused("too long"), False),
+        (BudgetSpent("usd=1 is used up"), True),
+    ],
 )
-def test_what_was_not_answered_is_missing_with_the_reason(way: str, error: Any) -> None:
+def test_what_was_not_answered_is_missing_with_the_reason(
+    way: str, error: Any, may_come: bool
+) -> None:
     answers = ASKED[way](LanguageModelJudge(FakeLanguageModel(error)), explained(TEA))
     wanted = {"pick": 1, "write": 4}.get(way, 3)
     assert answers.values == (None,) * wanted
     assert answers.failures == (str(error),)
+    assert answers.lost == (wanted if may_come else 0)
     assert answers.spent == NOTHING_SPENT
 
 
@@ -279,10 +291,21 @@ def test_one_failure_leaves_the_others() -> None:
     simulated = LanguageModelJudge(model).simulate(explained(TEA), THREE)
     assert [value is None for value in simulated.values] == [False, True, False]
     assert (simulated.failures, simulated.failure_rate) == (("down",), pytest.approx(1 / 3))
+    assert simulated.lost == 1
     model = FakeLanguageModel(scientist, bad, scientist)
     texts = [passage("the tea")] * 12
     detected = LanguageModelJudge(model).detect(explained(TEA), texts)
     assert [value is None for value in detected.values] == [False] * 5 + [True] * 5 + [False] * 2
+    assert detected.lost == 5
+
+
+def test_what_may_come_another_time_is_counted_apart_and_told_first() -> None:
+    refused, failed = RequestRefused("too long"), CallFailed("down")
+    model = FakeLanguageModel(refused, failed)
+    answers = LanguageModelJudge(model).rate(explained(TEA), [passage("the tea")] * 12)
+    assert answers.values == (None,) * 12
+    assert answers.failures == ("down", "too long")
+    assert answers.lost == 2
 
 
 def test_a_text_with_one_unanswered_token_is_missing_whole() -> None:
@@ -292,6 +315,19 @@ def test_a_text_with_one_unanswered_token_is_missing_whole() -> None:
         explained(TEA), THREE, per_token=True
     )
     assert [value is None for value in answers.values] == [True, False, False]
+    assert answers.lost == 1
+
+
+def test_a_text_with_a_token_that_never_gets_an_answer_is_not_lost() -> None:
+    brains: list[Any] = [scientist] * 12
+    # THREE have 5, 2 and 4 scored tokens.
+    brains[1], brains[2] = CallFailed("down"), MalformedReply("no number")
+    brains[5], brains[6] = CallFailed("down"), BudgetSpent("used up")
+    answers = LanguageModelJudge(FakeLanguageModel(*brains)).simulate(
+        explained(TEA), THREE, per_token=True
+    )
+    assert [value is None for value in answers.values] == [True, True, False]
+    assert answers.lost == 1
 
 
 @pytest.mark.parametrize("error", [LanguageModelUnusable("no such model"), DatabaseError("full")])
@@ -452,7 +488,7 @@ def test_a_spent_budget_leaves_the_rest_unanswered(database: Database) -> None:
         with asking(database, server, per_run=LlmBudget(llm_calls=2), concurrency=1) as model:
             answers = LanguageModelJudge(model).simulate(explained(TEA), THREE)
         assert server.count == 2
-    assert sum(value is None for value in answers.values) == 1
+    assert sum(value is None for value in answers.values) == answers.lost == 1
     assert "llm_calls=2 of the run is used up" in answers.failures[0]
 
 
@@ -491,7 +527,7 @@ def passages_of(subject: FakeSubject, feature: int) -> list[Passage]:
         for n, (window, values) in enumerate(zip(ids, encoded, strict=True))
     ]
     firing, silent = (
-        [text for text in texts if text.fires == fires][:4] for fires in (True, False)
+        [text for text in texts if fires(text) == wanted][:4] for wanted in (True, False)
     )
     assert len(firing) == len(silent) == 4
     return [*firing, *silent]
@@ -539,7 +575,7 @@ def agreement(judge: Judge, candidate: Candidate, texts: Sequence[Passage]) -> f
 def detection(judge: Judge, candidate: Candidate, texts: Sequence[Passage]) -> float:
     answers = judge.detect(candidate, texts)
     scores = [value.score for value in answers.values if value is not None]
-    return float(auroc(scores, [t.fires for t in texts])(np.ones((1, len(texts))))[0])
+    return float(auroc(scores, [fires(t) for t in texts])(np.ones((1, len(texts))))[0])
 
 
 def test_it_may_be_asked_from_many_threads(database: Database) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +16,17 @@ from evaluation.draws.snippets import balanced_snippets, banded, sage_snippets
 from evaluation.held_out import Passage
 from evaluation.scorers.predictive import BALANCED, SAGE, SAGE_PER_TOKEN
 from evaluation.scores import Score
-from tests.exams import RuleJudge, TellingJudge, candidate, contexts, exam_on, rare_exam, rule
+from tests.exams import (
+    RuleJudge,
+    TellingJudge,
+    candidate,
+    contexts,
+    exam_on,
+    fires,
+    rare_exam,
+    reseeded,
+    rule,
+)
 from tests.fakes import Planted, fake_corpus, on_tokens
 from tools.errors import ActivationNotFinite, Unscorable
 from tools.rules import AllOf, Before, InClass, TokenIn
@@ -105,10 +115,10 @@ def test_sage_snippets_are_measured_as_cut_and_cutting_changes_activations() -> 
     sage_snippets(exam)
     assert exam.subject.forward_passes == passes + 1  # pyright: ignore[reportAttributeAccessIssue]
     assert all(exam.held_out.window(int(t.passage.id[1:].split("@")[0])).any() for t in texts)
-    assert not any(text.passage.fires for text in texts)
+    assert not any(fires(text.passage) for text in texts)
 
     [cut] = SAGE.score(exam, candidate(RETURNS), RuleJudge())
-    assert cut.value is None
+    assert (cut.value, cut.floor) == (None, None)
     assert "measured activation is the same on all" in cut.reason
     [whole] = BALANCED.score(exam, candidate(), TellingJudge(simulates=truth))
     assert whole.value == pytest.approx(1.0)
@@ -149,21 +159,41 @@ def test_balanced_texts_are_bands_near_misses_and_random_ones_in_context() -> No
             assert any(token.strip() == "None" for token in passage.scored)
 
 
-def test_near_misses_hold_the_tokens_that_usually_fire_most() -> None:
+def test_near_misses_are_no_more_often_those_that_look_most_alike() -> None:
     weak = "a cat and " * 3
     strong = "a dog and " * 3
     quiet = "two red green " * 3
     planted = Planted("taught", lambda tokens: [0.0] * len(tokens))
-    exam = exam_on(planted, [weak] * 6 + [quiet] * 20 + [strong] * 3 + ["one tree return"] * 8)
+    exam = exam_on(planted, [weak] * 15 + [quiet] * 20 + [strong] * 15 + ["one tree return"] * 8)
     activations = exam.held_out.activations.copy()
-    for window in range(29, 37):
+    for window in range(50, 58):
         activations[exam.held_out.text.starts[window]] = 1.0
     held_out = replace(exam.held_out, activations=activations)
-    exam = replace(exam, held_out=held_out, table={" cat": 1.0, " dog": 3.0, "one": 2.0})
-    near = [text.passage for text in balanced_snippets(exam) if text.kind == "near_miss"]
-    assert len(near) == 5
-    assert [" dog" in passage.scored for passage in near] == [True] * 3 + [False] * 2
-    assert all(" cat" in passage.scored for passage in near[3:])
+    exam = replace(exam, held_out=held_out, table={" cat": 0.4, " dog": 3.0, " red": 0.2})
+    kinds: Counter[str] = Counter()
+    for seed in range(60):
+        texts = balanced_snippets(reseeded(exam, seed))
+        near = [text.passage.scored for text in texts if text.kind == "near_miss"]
+        assert len(near) == 5
+        assert all(" cat" in tokens or " dog" in tokens for tokens in near)
+        kinds.update(" dog" if " dog" in tokens else " cat" for tokens in near)
+    assert kinds[" dog"] / kinds.total() == pytest.approx(0.5, abs=0.1)
+
+
+def test_no_token_is_in_two_snippets() -> None:
+    often = on_tokens("often", "the", "a", "cat", "dog", "one")
+    # Every window fires, and near misses are beside what fires.
+    beside = ["one cat None is None red None dog two" + " None tree blue" * 9] * 10
+    subjects = ((RETURN, CORPUS), (often, CORPUS), (often, CORPUS[:4]), (NONE_AFTER_IS, beside))
+    for planted, texts in subjects:
+        whole = exam_on(planted, texts, window_size=36)
+        for seed in range(30):
+            drawn: set[tuple[int, int]] = set()
+            for text in balanced_snippets(reseeded(whole, seed)):
+                window, begin = map(int, text.passage.id[1:].split("@"))
+                tokens = {(window, begin + index) for index in range(len(text.passage.scored))}
+                assert not drawn & tokens
+                drawn |= tokens
 
 
 def test_without_near_misses_random_texts_take_their_place() -> None:
@@ -176,7 +206,7 @@ def test_random_texts_may_fire() -> None:
     exam = exam_on(Planted("dense", lambda tokens: [1.0 + len(t) for t in tokens]), CORPUS)
     texts = balanced_snippets(exam)
     assert Counter(text.kind for text in texts)["random"] == 10
-    assert all(text.passage.fires for text in texts)
+    assert all(fires(text.passage) for text in texts)
     found = score(BALANCED.score(exam, candidate(), TellingJudge(simulates=truth)))
     assert found.value == pytest.approx(1.0)
 
@@ -230,7 +260,59 @@ def test_a_constant_prediction_has_no_r(constant: float) -> None:
         found = score(scorer.score(exam, candidate(), judge))
         assert found.value is None
         assert "the prediction is the same on all" in found.reason
+        # The explanation is why, so that it counts as no correlation; nothing else ever does.
+        assert (found.floor, found.again) == (0.0, False)
         assert found.spent == judge.spent
+
+
+def test_there_is_no_floor_where_the_texts_are_why_r_is_undefined() -> None:
+    exam = exam_on(Planted("far back", long_range), CORPUS)
+    same = TellingJudge(simulates=lambda passage: np.zeros(len(passage.scored)))
+    other = TellingJudge(simulates=lambda passage: np.arange(len(passage.scored), dtype=float))
+    for judge in (same, other):
+        found = score(SAGE.score(exam, candidate(), judge))
+        assert (found.value, found.floor) == (None, None)
+        assert "the measured activation is the same" in found.reason
+
+
+def test_after_a_lost_answer_there_is_no_score() -> None:
+    exam = exam_on(RETURN, CORPUS)
+    gone = sage_snippets(exam)[0].passage.id
+
+    def told(share: float) -> Callable[[Passage], NDArray[np.float64] | None]:
+        return lambda passage: None if passage.id == gone else share * truth(passage)
+
+    for share in (1.0, 0.0):
+        judge = TellingJudge(simulates=told(share), lost=1)
+        found = score(SAGE.score(exam, candidate(), judge))
+        assert (found.value, found.floor, found.again) == (None, None, True)
+        assert "1 of 10 answers of the judge were lost" in found.reason
+        assert found.spent == judge.spent
+
+
+def test_r_without_near_misses_is_that_of_all_other_tokens() -> None:
+    exam = exam_on(NONE_AFTER_IS, contexts())
+    found = score(BALANCED.score(exam, candidate(rule(NONE)), RuleJudge()))
+    texts = [text for text in found.details["texts"] if text["kind"] != "near_miss"]
+    assert len(texts) == 15
+    predicted = [value for text in texts for value in text["predicted"]]
+    actual = [value for text in texts for value in text["actual"]]
+    expected = stats.pearsonr(predicted, actual).statistic
+    assert found.details["r_without_near_misses"] == pytest.approx(expected, abs=1e-3)
+    assert found.details["r_without_near_misses"] > (found.value or 0) + 0.05
+    published = score(SAGE.score(exam, candidate(rule(NONE)), RuleJudge()))
+    assert "r_without_near_misses" not in published.details
+
+
+def test_r_without_near_misses_is_null_where_it_is_undefined() -> None:
+    exam = exam_on(NONE_AFTER_IS, contexts())
+    near = {text.passage.id for text in balanced_snippets(exam) if text.kind == "near_miss"}
+    judge = TellingJudge(simulates=lambda p: np.arange(len(p.scored), dtype=float) * (p.id in near))
+    found = score(BALANCED.score(exam, candidate(), judge))
+    assert found.value is not None
+    assert found.details["r_without_near_misses"] is None
+    nothing = score(BALANCED.score(exam, candidate(), TellingJudge()))
+    assert (nothing.value, nothing.details["r_without_near_misses"]) == (None, None)
 
 
 def test_texts_without_an_answer_are_left_out_and_counted() -> None:
@@ -306,7 +388,7 @@ def test_tokens_that_cannot_be_decoded_are_texts_like_others() -> None:
     broken = on_tokens("no character", "\N{REPLACEMENT CHARACTER}")
     texts = [text.replace(" the", " \u6f22") for text in CORPUS]
     exam = exam_on(broken, texts)
-    assert sage_snippets(exam)[0].passage.fires
+    assert fires(sage_snippets(exam)[0].passage)
     predictor = candidate(rule(TokenIn(("\N{REPLACEMENT CHARACTER}",))))
     for scorer in (SAGE, BALANCED):
         assert (score(scorer.score(exam, predictor, RuleJudge())).value or 0.0) > 0.7

@@ -107,13 +107,22 @@ def test_predicting_nothing_is_no_precision_and_an_f1_of_zero() -> None:
     assert f1.details["recall"] == 0.0
     assert r.value is None
     assert "same for every token" in r.reason
+    assert r.floor == 0.0
+    assert not r.again
+
+
+def test_a_truth_that_nothing_can_correlate_with_is_not_the_explanation_s_fault() -> None:
+    everywhere = Rule((Branch(FirstTokens(99), 1.0),))
+    for predicted in (rule("a"), everywhere):
+        _, r = recovered(predicted, everywhere)
+        assert (r.value, r.floor) == (None, None)
 
 
 def test_always_scores_what_the_trivial_judge_does() -> None:
     everywhere = Rule((Branch(FirstTokens(99), 1.0),))
     f1, r = recovered(everywhere, rule("a", "b"))
     assert f1.value == f1.trivial.always
-    assert r.value is None
+    assert (r.value, r.floor) == (None, 0.0)
 
 
 @pytest.mark.parametrize(

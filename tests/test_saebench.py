@@ -14,8 +14,17 @@ from evaluation.draws.centres import centred_windows
 from evaluation.exam import Exam
 from evaluation.held_out import Passage
 from evaluation.scorers.saebench import SAEBENCH
-from evaluation.scores import Score
-from tests.exams import RuleJudge, TellingJudge, candidate, exam_on, rare_exam, reseeded, rule
+from evaluation.scores import UNDEFINED, Score
+from tests.exams import (
+    RuleJudge,
+    TellingJudge,
+    candidate,
+    exam_on,
+    fires,
+    rare_exam,
+    reseeded,
+    rule,
+)
 from tests.fakes import Planted, fake_corpus, on_tokens
 from tools.errors import Unscorable
 from tools.rules import TokenIn
@@ -45,7 +54,7 @@ def centre(passage: Passage) -> tuple[int, int]:
 
 
 def perfect(passages: Sequence[Passage]) -> frozenset[int]:
-    return frozenset(index for index, passage in enumerate(passages) if passage.fires)
+    return frozenset(index for index, passage in enumerate(passages) if fires(passage))
 
 
 def scores(exam: Exam, judge: RuleJudge) -> tuple[Score, Score]:
@@ -108,7 +117,7 @@ def test_weighted_centres_are_drawn_by_the_square_of_the_activation() -> None:
 def test_random_windows_are_drawn_whatever_the_feature_does_there() -> None:
     exam = long_windows(often(0.5))
     found = [
-        text.passage.fires
+        fires(text.passage)
         for seed in range(30)
         for text in centred_windows(reseeded(exam, seed))
         if text.kind == "random"
@@ -123,7 +132,7 @@ def test_both_scores_by_hand() -> None:
     exam = long_windows(often(0.25))
     texts = centred_windows(exam)
     assumed = [text.kind != "random" for text in texts]
-    active = [text.passage.fires for text in texts]
+    active = [fires(text.passage) for text in texts]
     said = frozenset([0, 3, 5, 6, 11])
     judge = TellingJudge(picks=lambda passages: said)
     published, measured = scores(exam, judge)
@@ -209,6 +218,7 @@ def test_a_feature_that_fires_in_every_window_has_no_balanced_accuracy() -> None
     assert published.value == pytest.approx(4 / 14)
     assert measured.value is None
     assert "all 14 windows are active" in measured.reason
+    assert (measured.floor, measured.again, measured.trivial) == (None, False, UNDEFINED)
 
 
 def test_without_an_answer_there_is_no_score_but_what_it_took() -> None:
@@ -216,6 +226,14 @@ def test_without_an_answer_there_is_no_score_but_what_it_took() -> None:
     for found in scores(long_windows(), judge):
         assert (found.value, found.parse_failures, found.spent) == (None, 1.0, judge.spent)
         assert "cut off" in found.reason
+        assert (found.floor, found.again) == (None, False)
+
+
+def test_a_lost_answer_is_asked_for_again() -> None:
+    judge = TellingJudge(picks=lambda passages: None, lost=1)
+    for found in scores(long_windows(), judge):
+        assert (found.value, found.floor, found.again) == (None, None, True)
+        assert "1 of 1 answers of the judge were lost" in found.reason
 
 
 def test_details_are_json_with_what_was_said_and_measured() -> None:

@@ -7,11 +7,11 @@ feature is silent, no experiment, one description.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from graphs.policies.language_model.words import clean, shortened
 from graphs.policies.registry import policy_class
 from graphs.policies.symbolic.statements import propose
 from graphs.records import Proposal
-from tools.errors import LanguageModelError, RuleError, UnusableReply
+from tools.errors import LanguageModelError, LanguageModelUnusable, RuleError, UnusableReply
 from tools.exemplars import Exemplar
 from tools.llm.data_blocks import Row, data_block
 from tools.llm.language_model import LanguageModel, Question
@@ -57,41 +57,53 @@ class OneShot:
 
     def recipe(self, agentic: Mapping[int, Candidate]) -> str:
         """The version of its prompt."""
-        return f"1 {_prompt().hash}"
+        return f"2 {_prompt().hash}"
 
     def explain(self, desk: Desk) -> Candidate:
         """A description that a language model gives, or a rule that lists the carrying tokens.
 
         Raises:
-            LanguageModelUnusable: no question can be answered.
             PolicyError: the run's policy can no longer be imported.
         """
         if not desk.top:
             return missing(self.name, desk.feature, NEVER_FIRES)
         if not asks_language_model(desk.policy):
-            return by_rule(self.name, desk.feature, propose(carrying_rule(desk.top)))
+            rule = carrying_rule(desk.top, desk.scale)
+            return by_rule(self.name, desk.feature, propose(rule))
         if desk.model is None:
             reason = "there is no language model to ask; the configuration has no `llm` section"
             return missing(self.name, desk.feature, reason)
         return self._asked(desk, desk.model)
 
     def _asked(self, desk: Desk, model: LanguageModel) -> Candidate:
-        (exchange,) = model.exchange([one_shot_question(desk)])
+        try:
+            (exchange,) = model.exchange([one_shot_question(desk)])
+        except LanguageModelUnusable as error:
+            # Others can be scored without it; a judge that needs the model says so itself.
+            return replace(missing(self.name, desk.feature, str(error)), may_come=True)
         if isinstance(exchange.outcome, LanguageModelError):
             failed = missing(self.name, desk.feature, str(exchange.outcome), exchange.spent)
             return replace(failed, may_come=True)
         return by_rule(self.name, desk.feature, exchange.outcome, exchange.spent)
 
 
-def carrying_rule(exemplars: list[Exemplar]) -> Rule:
-    """Fires at full strength on the tokens that carry the exemplars, the loudest in sum first."""
-    carried: Counter[str] = Counter()
+def carrying_rule(exemplars: Sequence[Exemplar], scale: float) -> Rule:
+    """Fires on the tokens that carry the exemplars, each as strongly as it does there on average.
+
+    Args:
+        exemplars: those looked at.
+        scale: of the feature, in the SAE's units.
+    """
+    carried: dict[str, list[float]] = {}
     for exemplar in exemplars:
         for token, activation in zip(exemplar.tokens, exemplar.activations.tolist(), strict=True):
             if activation >= CARRIES * exemplar.max_activation:
-                carried[token] += activation
-    tokens = tuple(token for token, _ in carried.most_common())
-    return Rule((Branch(TokenIn(tokens), 1.0),))
+                carried.setdefault(token, []).append(activation)
+    graded: dict[float, list[str]] = {}
+    for token in sorted(carried, key=lambda token: -sum(carried[token])):
+        strength = round(min(1.0, fmean(carried[token]) / scale), 1)
+        graded.setdefault(strength, []).append(token)
+    return Rule(tuple(Branch(TokenIn(tuple(graded[at])), at) for at in graded))
 
 
 def one_shot_question(desk: Desk) -> Question[Proposal]:

@@ -11,8 +11,9 @@ from evaluation.held_out import FeatureText, Passage, passage
 
 Kind = Literal["high", "medium", "low", "firing", "top", "weighted", "near_miss", "random"]
 """Why a text was drawn. `high`, `medium` and `low`: by its place in the ranking of the windows that
-fire; `firing`: it fires; `top` and `weighted`: by the activation at its centre; `near_miss`: it is
-silent although it holds tokens on which the feature usually fires; `random`: by chance."""
+fire; `firing`: it fires strongly enough to count; `top` and `weighted`: by the activation at its
+centre; `near_miss`: it is silent although it holds tokens on which the feature fires elsewhere;
+`random`: by chance."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

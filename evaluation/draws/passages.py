@@ -1,4 +1,4 @@
-"""Passages that fire and others that do not, with and without marks."""
+"""Passages that fire and others that are silent, with and without marks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluation.draws.drawn import DrawnText, Kind, Stretch, peak, window_stretch
-from evaluation.draws.silence import near_misses, silence
+from evaluation.draws.silence import classes_of, near_misses, silence
 from evaluation.exam import Exam
-from evaluation.held_out import FeatureText, Passage
+from evaluation.held_out import Passage
 from evaluation.judges.judge import Marked
 from tools.errors import Unscorable
 
@@ -20,6 +20,10 @@ DECILES = 10
 LEAST = 5
 """With fewer passages that fire, or fewer that do not, nothing can be said of a feature."""
 
+FIRES = 0.1
+"""A passage counts as firing from this share of the feature's scale, to which a text is inactive
+where explanations are made."""
+
 MARKED = 0.3
 """Tokens are marked from this share of the passage's largest activation."""
 
@@ -27,11 +31,13 @@ MARKED = 0.3
 def fire_or_not(exam: Exam, per_decile: int) -> list[DrawnText]:
     """Passages that fire, as many that do not, shuffled.
 
-    Those that fire are drawn from each tenth of the ranking of the windows that fire, their maximum
-    at a random place. The others were measured to be silent, and each is as long as one that fires:
-    one half are near misses, with a token that looks alike at a random place, the other half is
-    drawn by chance. Both come from windows that fire nowhere, or from silent stretches of others
-    where there are too few. No token is drawn twice.
+    Those that fire reach a tenth of the feature's scale. They are drawn from each tenth of the
+    ranking of the windows that do, their maximum at a random place. In the others no token has an
+    activation above 0, and each is as long as one that fires; what is between is left out. One half
+    of them are near misses, with a token that looks alike at a random place (see `near_misses`:
+    token tables fire on many of them by construction), the other half is drawn by chance. Both come
+    from windows that fire nowhere, or from silent stretches of others where there are too few. No
+    token is drawn twice.
 
     Args:
         exam: the feature and its held-out text.
@@ -47,9 +53,9 @@ def marked(exam: Exam, drawn: Sequence[DrawnText]) -> list[Marked]:
     """The same passages with marks, where the feature fires or where it might be thought to.
 
     One that does not fire gets as many marks as some passage that fires, drawn for it: in a near
-    miss on tokens on which the feature usually fires as long as there are any, else at random.
+    miss on tokens that look alike as long as there are any, else at random.
     """
-    firing = {text.passage.id: _active(text.passage) for text in drawn if text.passage.fires}
+    firing = {text.passage.id: _active(text.passage) for text in drawn if text.kind == "firing"}
     counts = [len(marks) for marks in firing.values()]
     return [
         Marked(text.passage, firing.get(text.passage.id) or _decoys(exam, text, counts))
@@ -59,7 +65,7 @@ def marked(exam: Exam, drawn: Sequence[DrawnText]) -> list[Marked]:
 
 def _fire_or_not(exam: Exam, per_decile: int) -> list[DrawnText]:
     random = exam.random(f"fire_or_not/{per_decile}")
-    firing = _firing(exam.held_out, per_decile, random)
+    firing = _firing(exam, per_decile, random)
     silent = _silent(exam, firing, random)
     if len(silent) < LEAST:
         raise Unscorable(
@@ -71,12 +77,13 @@ def _fire_or_not(exam: Exam, per_decile: int) -> list[DrawnText]:
     return [texts[index] for index in random.permutation(len(texts))]
 
 
-def _firing(text: FeatureText, per_decile: int, random: np.random.Generator) -> list[Stretch]:
-    windows = text.firing
+def _firing(exam: Exam, per_decile: int, random: np.random.Generator) -> list[Stretch]:
+    text = exam.held_out
+    windows = text.firing[text.maxima[text.firing] >= FIRES * exam.scale]
     if len(windows) < LEAST:
         raise Unscorable(
-            f"The feature fires in {len(windows)} held-out windows; {LEAST} are needed. "
-            "More text would help: raise corpus.max_tokens."
+            f"The feature fires in {len(windows)} held-out windows at {FIRES} of its scale or "
+            f"more; {LEAST} are needed. More text would help: raise corpus.max_tokens."
         )
     bounds = [len(windows) * decile // DECILES for decile in range(DECILES + 1)]
     drawn = [
@@ -91,9 +98,7 @@ def _silent(
     exam: Exam, firing: Sequence[Stretch], random: np.random.Generator
 ) -> list[tuple[Kind, Stretch]]:
     lengths: list[int] = random.permutation([each.end - each.begin for each in firing]).tolist()
-    silent = silence(exam.held_out, min(lengths))
-    for stretch in firing:
-        silent = silent.without(stretch)
+    silent = silence(exam.held_out, min(lengths), firing)
     n_near = min(len(lengths), len(silent) + 1) // 2
     found: list[tuple[Kind, Stretch]] = []
     for miss in near_misses(exam, silent, random):
@@ -121,6 +126,5 @@ def _decoys(exam: Exam, text: DrawnText, counts: Sequence[int]) -> tuple[int, ..
     random = exam.random(f"marks/{text.passage.id}")
     places = random.permutation(len(text.passage.scored))
     if text.kind == "near_miss":
-        likeness = np.array([exam.table.get(token, 0.0) for token in text.passage.scored])
-        places = places[np.argsort(-likeness[places], kind="stable")]
+        places = places[np.argsort(-classes_of(exam, text.passage.scored)[places], kind="stable")]
     return tuple(np.sort(places[: random.choice(counts)]).tolist())

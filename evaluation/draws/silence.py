@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,12 @@ from numpy.typing import NDArray
 from evaluation.draws.drawn import Stretch
 from evaluation.exam import Exam
 from evaluation.held_out import FeatureText
+
+SHARE = 0.1
+"""A token looks alike from this share of the largest mean activation that any token has."""
+
+ALIKE, SEEN = 2, 1
+"""Classes of tokens: those that look alike, and others on which the feature ever fired."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +49,11 @@ class Silence:
         begin = int(self.begins[index]) + place - int(ends[index] - places[index])
         return Stretch(begin, begin + length)
 
+    def holding(self, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which stretches hold one of the wanted tokens; shape (n_stretches,)."""
+        before = np.concatenate([[0], np.cumsum(wanted)])
+        return before[self.ends] > before[self.begins]
+
     def without(self, stretch: Stretch) -> Silence:
         """What is left on both sides of a stretch that is taken away."""
         begins = np.concatenate([self.begins, np.maximum(self.begins, stretch.end)])
@@ -52,17 +64,23 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """A silent stretch with the token of it on which the feature usually fires most."""
+    """A silent stretch with one of its tokens that look alike."""
 
     stretch: Stretch
     token: int
 
 
-def silence(text: FeatureText, shortest: int) -> Silence:
-    """All windows without any activation, and of others what is silent for `shortest` tokens."""
+def silence(text: FeatureText, shortest: int, taken: Iterable[Stretch] = ()) -> Silence:
+    """All windows without any activation, and of others what is silent for `shortest` tokens.
+
+    Args:
+        text: where.
+        shortest: the fewest tokens of a stretch that is not a whole window.
+        taken: stretches that something was drawn from already, which are left out.
+    """
     edges = np.zeros(len(text.activations) + 1, bool)
     edges[text.text.starts] = True
-    silent = text.activations <= 0
+    silent = (text.activations <= 0) & ~covered(text, taken)
     begins = np.flatnonzero(silent & (edges[:-1] | ~np.roll(silent, 1)))
     ends = np.flatnonzero(silent & (edges[1:] | ~np.roll(silent, -1))) + 1
     whole = edges[begins] & edges[ends]
@@ -70,28 +88,50 @@ def silence(text: FeatureText, shortest: int) -> Silence:
     return Silence(begins[kept], ends[kept], whole[kept])
 
 
-def near_misses(exam: Exam, silent: Silence, random: np.random.Generator) -> list[NearMiss]:
-    """All that hold a token on which the feature usually fires: silent windows first, likest first.
+def near_misses(exam: Exam, silent: Silence, random: np.random.Generator) -> Iterator[NearMiss]:
+    """Silent stretches that hold tokens which look alike, by chance: of silent windows first.
+
+    Tokens look alike whose mean activation on the propose split is a tenth of the largest or more;
+    where no stretch holds such a one, all on which the feature ever fired there. Stretches come in
+    random order, each with one of these tokens at random, and never twice. A prediction from the
+    token alone, as token tables make it, fires on many of them by construction; which ones it finds
+    likest plays no part, so that they are nobody's worst false alarms.
 
     Args:
         exam: the feature and its held-out text.
         silent: what may be chosen.
-        random: breaks ties.
+        random: draws stretches and tokens.
     """
-    value = likeness(exam)
-    stretches = [silent.stretch(index) for index in range(len(silent))]
-    tokens = [each.begin + int(np.argmax(value[each.begin : each.end])) for each in stretches]
-    order = np.lexsort((random.permutation(len(silent)), -value[tokens], ~silent.whole))
-    found = (NearMiss(stretches[index], tokens[index]) for index in map(int, order))
-    return [miss for miss in found if value[miss.token] > 0]
+    alike = likeness(exam) == ALIKE
+    if not silent.holding(alike).any():
+        alike = likeness(exam) >= SEEN
+    order = np.lexsort((random.permutation(len(silent)), ~silent.whole))
+    for index in order[silent.holding(alike)[order]]:
+        stretch = silent.stretch(index)
+        tokens = np.flatnonzero(alike[stretch.begin : stretch.end])
+        yield NearMiss(stretch, stretch.begin + int(random.choice(tokens)))
 
 
-def likeness(exam: Exam) -> NDArray[np.float64]:
-    """Mean activation that each token of the split has elsewhere; shape (n_tokens,)."""
+def likeness(exam: Exam) -> NDArray[np.int64]:
+    """The class of each token of the split; shape (n_tokens,)."""
 
-    def look_up() -> NDArray[np.float64]:
+    def look_up() -> NDArray[np.int64]:
         laid_out = exam.held_out.text.laid_out()
-        table = [exam.table.get(surface, 0.0) for surface in laid_out.vocabulary]
-        return np.array(table, np.float64)[laid_out.codes]
+        return classes_of(exam, laid_out.vocabulary)[laid_out.codes]
 
     return exam.once("likeness", look_up)
+
+
+def classes_of(exam: Exam, surfaces: Sequence[str]) -> NDArray[np.int64]:
+    """ALIKE, SEEN or 0 for each token, by its mean activation on the propose split."""
+    table = np.array([exam.table.get(surface, 0.0) for surface in surfaces], np.float64)
+    least = SHARE * max(exam.table.values(), default=0.0)
+    return np.where(table > 0, np.where(table >= least, ALIKE, SEEN), 0)
+
+
+def covered(text: FeatureText, stretches: Iterable[Stretch]) -> NDArray[np.bool_]:
+    """Which tokens of the split lie in one of the stretches; shape (n_tokens,)."""
+    inside = np.zeros(len(text.activations), bool)
+    for stretch in stretches:
+        inside[stretch.begin : stretch.end] = True
+    return inside

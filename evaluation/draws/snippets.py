@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
 from evaluation.draws.drawn import DrawnText, Kind, Stretch, peak, window_stretch
-from evaluation.draws.silence import near_misses, silence
+from evaluation.draws.silence import covered, near_misses, silence
 from evaluation.exam import Exam
 from evaluation.held_out import FeatureText
 from tools.errors import ActivationNotFinite, Unscorable
@@ -50,8 +51,9 @@ def balanced_snippets(exam: Exam) -> list[DrawnText]:
     """Snippets of the same bands, of near misses and of random places, as measured in context.
 
     All have the context before them to be read. Where fewer than ten windows outside the ten
-    strongest fire, the bands are those of all windows that fire. What near misses lack in number
-    is made up by random places.
+    strongest fire, the bands are those of all windows that fire. Near misses were measured to be
+    silent and hold a token that looks alike (see `near_misses`): token tables fire on many of them
+    by construction. What they lack in number is made up by random places. No token is drawn twice.
 
     Raises:
         Unscorable: fewer than five windows fire.
@@ -107,13 +109,14 @@ def _balanced_snippets(exam: Exam) -> list[DrawnText]:
         )
     random = exam.random("balanced_snippets")
     firing = _firing(exam, TOP if n_firing >= TOP + FIRING else 0, random)
-    silent = silence(exam.held_out, 2 * REACH + 1)
+    taken = [stretch for _, stretch in firing]
+    silent = silence(exam.held_out, 2 * REACH + 1, taken)
     near = [
         miss.stretch.around(miss.token, REACH)
-        for miss in near_misses(exam, silent, random)[:NEAR_MISSES]
+        for miss in islice(near_misses(exam, silent, random), NEAR_MISSES)
     ]
-    taken = {stretch.begin for stretch in (*near, *(stretch for _, stretch in firing))}
-    anywhere = _anywhere(exam.held_out, taken, NEAR_MISSES + RANDOM - len(near), random)
+    n_random = NEAR_MISSES + RANDOM - len(near)
+    anywhere = _anywhere(exam.held_out, [*taken, *near], n_random, random)
     drawn: list[tuple[Kind, Stretch]] = [
         *firing,
         *(("near_miss", stretch) for stretch in near),
@@ -134,16 +137,16 @@ def _firing(exam: Exam, skip: int, random: np.random.Generator) -> list[tuple[Ki
 
 
 def _anywhere(
-    text: FeatureText, taken: Iterable[int], count: int, random: np.random.Generator
+    text: FeatureText, taken: Sequence[Stretch], count: int, random: np.random.Generator
 ) -> list[Stretch]:
-    # Near a window's border several centres share a beginning, which is what identifies a text.
-    begins = set(taken)
+    """Around random tokens, sharing none with what is taken or with each other."""
+    used = covered(text, taken)
     found: list[Stretch] = []
-    for token in random.permutation(len(text.activations)):
+    for token in map(int, random.permutation(np.flatnonzero(~used))):
         window = int(text.text.windows_of(token))
-        stretch = window_stretch(text, window).around(int(token), REACH)
-        if stretch.begin not in begins:
-            begins.add(stretch.begin)
+        stretch = window_stretch(text, window).around(token, REACH)
+        if not used[stretch.begin : stretch.end].any():
+            used[stretch.begin : stretch.end] = True
             found.append(stretch)
         if len(found) == count:
             break

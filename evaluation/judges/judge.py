@@ -31,6 +31,8 @@ class Answers(Generic[T]):
     spent: Spent = NOTHING_SPENT
     how: str = ""
     """How the answers came about where there are several ways, such as `logprobs` or `integers`."""
+    lost: int = 0
+    """How many of the None may come another time: a server failed, or a budget was spent."""
 
     @property
     def failure_rate(self) -> float:
@@ -67,6 +69,11 @@ class Judge(Protocol):
     @property
     def name(self) -> str:
         """One of JUDGES."""
+        ...
+
+    @property
+    def asks(self) -> bool:
+        """Whether each answer costs, so that fewer texts are shown."""
         ...
 
     def unable(self, candidate: Candidate) -> str:

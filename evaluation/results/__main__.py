@@ -11,7 +11,7 @@ from rich.console import Console
 
 from evaluation import planted_sae
 from evaluation.comparison import compare_run
-from evaluation.comparison_tables import print_comparison
+from evaluation.comparison.tables import print_comparison
 from evaluation.evaluate import Request, evaluate_run
 from evaluation.results.parquet import write_scores
 from evaluation.results.readme import with_block

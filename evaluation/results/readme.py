@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evaluation.comparison_tables import table
+from evaluation.comparison.tables import table
 
 BEGIN = "<!-- results: written by `make results` -->"
 END = "<!-- end of results -->"
@@ -14,10 +14,13 @@ END = "<!-- end of results -->"
 Row = Mapping[str, Any]
 
 DEMO = "demo"
+BALANCED = "predictive_balanced"
+BEATEN = ("one_shot", "untested", "bigram_table")
+"""Whose paired differences are told."""
 PLANTED = ("planted", "planted-sae")
 COLUMNS: Mapping[str, str] = {
-    "predictive_balanced": "predictive, balanced (r)",
-    "predictive_sage": "predictive, SAGE's (r)",
+    "predictive_balanced": "predictive, balanced (r) [95 %]",
+    "predictive_sage": "SAGE's (r)",
     "generative": "generative",
     "generative_negatives": "its negatives",
     "detection": "detection",
@@ -36,7 +39,10 @@ def block(rows: Sequence[Row]) -> str:
     """What stands between the marks in the README."""
     demo = {(row["explainer"], row["metric"]): row for row in rows if row["subject"] == DEMO}
     explainers = [name for name in EXPLAINERS if (name, "predictive_balanced") in demo]
-    body = [[name, *(_cell(demo.get((name, metric))) for metric in COLUMNS)] for name in explainers]
+    body = [
+        [name, *(_cell(demo.get((name, metric)), metric) for metric in COLUMNS)]
+        for name in explainers
+    ]
     shown = table(["", *COLUMNS.values()], body)
     return "\n".join([BEGIN, shown, "", *_sentences(demo, rows), END])
 
@@ -55,11 +61,13 @@ def with_block(readme: str, rows: Sequence[Row]) -> str:
 
 def _sentences(demo: Mapping[tuple[str, str], Row], rows: Sequence[Row]) -> list[str]:
     lines: list[str] = []
-    gain = demo.get(("agentic - one_shot", "predictive_balanced"))
-    if gain is not None:
+    gains = [(name, demo.get((f"agentic - {name}", BALANCED))) for name in BEATEN]
+    told = [f"{name} {row['value']:+.3f} {_interval(row)}" for name, row in gains if row]
+    n_features = max((row["n"] for _, row in gains if row), default=0)
+    if told:
         lines.append(
-            f"Predictive accuracy over one-shot, paired: {gain['value']:+.3f} {_interval(gain)} "
-            f"on {gain['n']} features."
+            f"{n_features} features, no language model asked. What `agentic` has over the others "
+            f"in predictive accuracy, paired: {', '.join(told)}."
         )
     for subject in PLANTED:
         shares = [
@@ -72,8 +80,12 @@ def _sentences(demo: Mapping[tuple[str, str], Row], rows: Sequence[Row]) -> list
     return lines
 
 
-def _cell(row: Row | None) -> str:
-    return "-" if row is None or row["value"] is None else f"{row['value']:.2f}"
+def _cell(row: Row | None, metric: str) -> str:
+    if row is None or row["value"] is None:
+        return "-"
+    told = metric == BALANCED and row["low"] is not None
+    ends = f" [{row['low']:.2f}, {row['high']:.2f}]" if told else ""
+    return f"{row['value']:.2f}{ends}"
 
 
 def _interval(row: Row) -> str:

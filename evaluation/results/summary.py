@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from evaluation.comparison import Comparison, MetricComparison, Standing
+from evaluation.comparison import Comparison, MetricComparison
+from evaluation.comparison.standings import Standing
+from evaluation.scorers.registry import LOWER_IS_BETTER
 from evaluation.statistics import Estimate
 
 BEATEN = "one_shot"
@@ -49,21 +51,30 @@ def _metric(subject: str, metric: MetricComparison) -> Iterator[Result]:
 
 
 def _difference(subject: str, metric: str, standing: Standing) -> Result:
-    """The gain over a baseline; over the one-shot it is to be above 0."""
+    """What is between the two; over the one-shot it is to be on the better side of 0."""
     assert standing.gain is not None
     gain, name = standing.gain.difference, f"agentic - {standing.explainer}"
     bare = _result(subject, name, metric, gain, standing.gain.n)
+    if metric in LOWER_IS_BETTER:
+        bare = replace(
+            bare, value=0.0 - gain.value, low=_negative(gain.high), high=_negative(gain.low)
+        )
     if standing.explainer != BEATEN:
         return bare
     met = gain.low is not None and gain.low > 0
     return replace(bare, target=0.0, met=met)
 
 
+def _negative(end: float | None) -> float | None:
+    return None if end is None else 0.0 - end
+
+
 def _families(subject: str, comparison: Comparison) -> Iterator[Result]:
     """Share of the planted features whose meaning was recovered, whole and by family."""
     for explainer in dict.fromkeys(each.explainer for each in comparison.families):
         mine = [each for each in comparison.families if each.explainer == explainer]
-        n = sum(each.n for each in mine)
+        # What was not explained at all was not recovered either.
+        n = sum(each.n for each in mine) + comparison.unscored
         share = sum(each.recovered * each.n for each in mine) / n
         yield Result(subject, explainer, "recovered", share, None, None, n)
         for each in mine:

@@ -21,7 +21,7 @@ PER_DECILE = 5
 """Passages that fire from each tenth of the ranking; 50 in all, and 50 that do not."""
 
 PER_DECILE_ASKED = 2
-"""The same for a language model, each of whose answers costs: 20 and 20."""
+"""The same for a judge whose answers cost: 20 and 20."""
 
 _TRIVIAL = Trivial(always=0.5, never=0.5, prior=0.5)
 _UNDEFINED = "Usable answers came only for passages that fire, or only for others."
@@ -31,11 +31,14 @@ _UNDEFINED = "Usable answers came only for passages that fire, or only for other
 class DetectionScorer:
     """Delphi's detection (arXiv 2410.13928) with measured negatives, one half near misses.
 
-    Balanced accuracy of the decisions, and the area under the ROC curve of the scores.
+    Balanced accuracy of the decisions, and the area under the ROC curve of the scores. A passage
+    fires from a tenth of the feature's scale and is silent without any activation, so that who
+    predicts weak noise to be nothing can be right everywhere. Near misses hold tokens on which the
+    feature fires elsewhere: token tables fall for many of them by construction.
     """
 
     metrics: tuple[str, ...] = ("detection", "detection_auc")
-    version: int = 1
+    version: int = 2
 
     def score(self, exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
         """Score one explanation; texts without a usable answer are left out and counted.
@@ -57,8 +60,7 @@ def passages_for(exam: Exam, judge: Judge) -> list[DrawnText]:
     Raises:
         Unscorable: too few passages fire, or too few are silent.
     """
-    costly = judge.name == "language_model"
-    return fire_or_not(exam, PER_DECILE_ASKED if costly else PER_DECILE)
+    return fire_or_not(exam, PER_DECILE_ASKED if judge.asks else PER_DECILE)
 
 
 def decided(
@@ -71,7 +73,7 @@ def decided(
     figures = Figures(exam, answers, _details(answers, answered))
     if reason := too_few(answers):
         return figures.nulls(metrics, reason)
-    true = [text.passage.fires for text, _ in answered]
+    true = [text.kind == "firing" for text, _ in answered]
     statistics = (
         balanced_accuracy([said.fires for _, said in answered], true),
         auroc([said.score for _, said in answered], true),
@@ -91,7 +93,7 @@ def _details(
         {
             "id": text.passage.id,
             "kind": text.kind,
-            "fires": text.passage.fires,
+            "fires": text.kind == "firing",
             "said": said.fires,
             "score": float(f"{said.score:.4g}"),
         }

@@ -5,24 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evaluation.candidate import Candidate
-from evaluation.draws.drawn import Stretch
 from evaluation.exam import Exam
 from evaluation.held_out import Passage
 from evaluation.judges.judge import Answers, Judge
 from evaluation.scorers.figures import Figures, too_few
-from evaluation.scorers.written import strongest_of, too_few_written, usable, written
+from evaluation.scorers.natural import as_long_as, natural_text
+from evaluation.scorers.written import too_few_written, usable, written
 from evaluation.scores import Score, Trivial
 from evaluation.statistics import Floats, Statistic, auroc, average_precision
 
 LENGTH = 32
-"""Tokens of a natural passage."""
+"""Tokens of a passage that is rated; written texts are compared with passages of their length."""
 NATURAL = 500
 """Passages that are rated, and as many drawn by chance that written texts are compared with."""
 NATURAL_ASKED = 100
@@ -36,24 +35,20 @@ _NO_ORDER = Trivial(prior=0.0)
 """One rating for everything compares nothing; ratings by chance tell nothing apart."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Natural:
-    """Consecutive passages of held-out text, in their order."""
-
-    passages: tuple[Stretch, ...]
-    strongest: NDArray[np.float64]
-    """Shape (n_passages,): on each, the activation of largest absolute value."""
-
-
 @dataclass(frozen=True, slots=True)
 class FadeScorer:
     """FADE's measures that need no steering; a text counts by its strongest activation.
 
     Clarity compares the ten texts that were written to fire (FADE has fifteen calls for them) with
-    natural ones; responsiveness compares natural texts that the judge rates to show clearly what is
-    described with those that do not; purity is the average precision on the same. The first two are
-    |2 * AUROC - 1| as published, so that a description of what silences the feature scores like a
-    good one: the signed figures are 2 * AUROC - 1.
+    natural ones of about as many tokens; responsiveness compares natural texts that the judge rates
+    to show clearly what is described with those that do not; purity is the average precision on the
+    same. The first two are |2 * AUROC - 1| as published, so that a description of what silences the
+    feature scores like a good one: the signed figures are 2 * AUROC - 1.
+
+    What can be executed and tells no natural texts apart, or has too few texts that fire, counts in
+    comparisons as 0 in responsiveness or clarity, signed or not: what telling apart by chance would
+    get. Purity has nothing of the kind. By chance it is about the share of texts that show what is
+    described, and where that is none or all there is no such share.
     """
 
     metrics: tuple[str, ...] = (
@@ -63,7 +58,7 @@ class FadeScorer:
         "fade_clarity_signed",
         "fade_responsiveness_signed",
     )
-    version: int = 2
+    version: int = 3
 
     def score(self, exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
         """Score one explanation.
@@ -81,16 +76,17 @@ FADE = FadeScorer()
 
 def _clarity(exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
     """How far written texts are above natural ones."""
-    answers = written(exam, candidate, judge).firing
-    natural = _natural(exam)
-    drawn = exam.random("fade/clarity").permutation(len(natural.passages))[:NATURAL]
-    texts = [text.strongest for text in usable(answers)]
-    figures = Figures(exam, answers, {"written": _shares(exam, texts), "natural": len(drawn)})
-    names = ("fade_clarity", "fade_clarity_signed")
-    if reason := too_few_written(answers):
-        return figures.nulls(names, reason)
-    values = np.array([*texts, *natural.strongest[drawn]])
-    told = np.arange(len(values)) < len(texts)
+    texts = written(exam, candidate, judge)
+    firing = usable(texts.firing)
+    strongest = [text.strongest for text in firing]
+    figures = Figures(exam, texts.firing, {"written": _shares(exam, strongest)})
+    if reason := too_few_written(texts.firing):
+        names = ("fade_clarity", "fade_clarity_signed")
+        return figures.nulls(names, reason, 0.0 if texts.never_fires else None)
+    natural = as_long_as(exam, firing).strongest
+    drawn = exam.random("fade/clarity").permutation(natural)[:NATURAL]
+    values = np.array([*strongest, *drawn])
+    told = np.arange(len(values)) < len(firing)
     signed = figures.figure(
         "fade_clarity_signed",
         _signed(auroc(values, told)),
@@ -103,16 +99,17 @@ def _clarity(exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
 
 def _ratings(exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
     """How far passages that are rated to show what is described are above those that do not."""
-    n_rated = NATURAL_ASKED if judge.name == "language_model" else NATURAL
+    n_rated = NATURAL_ASKED if judge.asks else NATURAL
     passages, strongest = _rated(exam, n_rated)
     answers = judge.rate(candidate, passages)
     by_rating = {
         rating: strongest[[said == rating for said in answers.values]] for rating in (0, 1, 2)
     }
     figures = Figures(exam, answers, _details(exam, answers, by_rating))
-    names = ("fade_responsiveness", "fade_responsiveness_signed", "fade_purity")
     if reason := too_few(answers) or _one_sided(by_rating):
-        return figures.nulls(names, reason)
+        names = ("fade_responsiveness", "fade_responsiveness_signed")
+        separations = figures.nulls(names, reason, None if judge.asks else 0.0)
+        return [*separations, *figures.nulls(["fade_purity"], reason)]
     values = np.concatenate([by_rating[CLEARLY], by_rating[NOT]])
     clear = np.arange(len(values)) < len(by_rating[CLEARLY])
     signed = figures.figure(
@@ -126,7 +123,7 @@ def _ratings(exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
         "fade_purity",
         average_precision(values, clear),
         texts=len(values),
-        trivial=Trivial(prior=float(clear.mean())),
+        trivial=Trivial(prior=_precision_by_chance(values, clear)),
         undefined=_one_sided(by_rating),
     )
     return [_absolute(signed, "fade_responsiveness", _by_chance(values, clear)), signed, purity]
@@ -152,7 +149,7 @@ def _rated(exam: Exam, count: int) -> tuple[list[Passage], Floats]:
     """The passages to be rated, in random order, and the strongest activation on each."""
 
     def draw() -> tuple[list[Passage], Floats]:
-        natural = _natural(exam)
+        natural = natural_text(exam, LENGTH)
         random = exam.random("fade/rated")
         shuffled = random.permutation(len(natural.passages))
         ranked = shuffled[np.argsort(-natural.strongest[shuffled], kind="stable")]
@@ -165,23 +162,6 @@ def _rated(exam: Exam, count: int) -> tuple[list[Passage], Floats]:
         return passages, natural.strongest[chosen]
 
     return exam.once(("fade/rated", count), draw)
-
-
-def _natural(exam: Exam) -> _Natural:
-    """All of the split in passages of LENGTH tokens; a shorter window is one passage."""
-
-    def cut() -> _Natural:
-        starts = exam.held_out.text.starts.tolist()
-        passages = tuple(
-            Stretch(at, min(at + LENGTH, end))
-            for begin, end in pairwise(starts)
-            for at in range(begin, max(begin + 1, end - LENGTH + 1), LENGTH)
-        )
-        values = exam.held_out.activations
-        strongest = [strongest_of(values[piece.begin : piece.end]) for piece in passages]
-        return _Natural(passages, np.array(strongest, np.float64))
-
-    return exam.once("fade/natural", cut)
 
 
 def _shares(exam: Exam, values: Sequence[float]) -> list[float]:
@@ -224,3 +204,16 @@ def _by_chance(values: ArrayLike, told: NDArray[np.bool_]) -> float:
     correction = float((tied**3.0 - tied).sum()) / (n * (n - 1))
     variance = (n + 1 - correction) / (12 * positive * (n - positive))
     return 2 * math.sqrt(2 / math.pi * variance)
+
+
+def _precision_by_chance(values: ArrayLike, told: NDArray[np.bool_]) -> float:
+    """Expected average precision of labels given at random, which is exact.
+
+    It is a little above the share of positives if these are few: a first hit counts by its rank.
+    """
+    n, positive = len(told), int(told.sum())
+    _, tied = np.unique(-np.asarray(values), return_counts=True)
+    shown = np.cumsum(tied)
+    # Given that an item is a hit, each of the others is one of the hits that are left.
+    expected_hits = 1 + (shown - 1) * (positive - 1) / (n - 1)
+    return float((tied / n * expected_hits / shown).sum())

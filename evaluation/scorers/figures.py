@@ -34,8 +34,12 @@ class Figures:
         trivial: Trivial,
         undefined: str,
         n: int | None = None,
+        floor: float | None = None,
     ) -> Score:
         """One figure with its interval; null with `undefined` as the reason if it has no value.
+
+        It is null as well, whatever the others say, if an answer was lost: no explanation is scored
+        on fewer texts than its rivals because a server failed.
 
         Args:
             metric: its name, which also seeds the interval.
@@ -44,12 +48,15 @@ class Figures:
             trivial: what judges who read no explanation would get.
             undefined: why it would have no value.
             n: what the value rests on if that is not the texts.
+            floor: what it counts as without a value, if that is the explanation's doing.
         """
+        if self.answers.lost:
+            return self._null(metric, undefined, floor)
         seed = self.exam.seed_of(f"bootstrap/{metric}")
         try:
             found = estimate(statistic, texts, seed, undefined)
         except Unscorable as error:
-            return self._null(metric, str(error), trivial)
+            return self._null(metric, str(error), floor)
         return Score(
             metric,
             value=found.value,
@@ -62,16 +69,24 @@ class Figures:
             details=self.details,
         )
 
-    def nulls(self, metrics: Iterable[str], reason: str) -> list[Score]:
-        """No figure at all, and why; what the answers took is kept."""
-        return [self._null(metric, reason, Trivial()) for metric in metrics]
+    def nulls(self, metrics: Iterable[str], reason: str, floor: float | None = None) -> list[Score]:
+        """No figure at all, and why; what the answers took is kept.
 
-    def _null(self, metric: str, reason: str, trivial: Trivial) -> Score:
+        Args:
+            metrics: their names.
+            reason: why there is none, if not for lost answers.
+            floor: what each counts as, if the explanation is why it has no value.
+        """
+        return [self._null(metric, reason, floor) for metric in metrics]
+
+    def _null(self, metric: str, reason: str, floor: float | None) -> Score:
+        lost = bool(self.answers.lost)
         return Score(
             metric,
             None,
-            reason,
-            trivial=trivial,
+            _lost(self.answers) if lost else reason,
+            floor=None if lost else floor,
+            again=lost,
             parse_failures=self.answers.failure_rate,
             spent=self.answers.spent,
             details=self.details,
@@ -83,5 +98,15 @@ def too_few(answers: Answers[Any]) -> str:
     if answers.failure_rate <= MOST_MISSING:
         return ""
     missing = sum(value is None for value in answers.values)
-    why = f": {answers.failures[0]}" if answers.failures else ""
-    return f"{missing} of {len(answers.values)} answers of the judge cannot be used{why}"
+    return f"{missing} of {len(answers.values)} answers of the judge cannot be used{_why(answers)}"
+
+
+def _lost(answers: Answers[Any]) -> str:
+    return (
+        f"{answers.lost} of {len(answers.values)} answers of the judge were lost and may come "
+        f"another time: evaluate again{_why(answers)}"
+    )
+
+
+def _why(answers: Answers[Any]) -> str:
+    return f": {answers.failures[0]}" if answers.failures else ""

@@ -21,7 +21,7 @@ class FuzzingScorer:
     """
 
     metrics: tuple[str, ...] = ("fuzzing", "fuzzing_auc")
-    version: int = 1
+    version: int = 2
 
     def score(self, exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
         """Score one explanation; texts without a usable answer are left out and counted.

@@ -23,7 +23,6 @@ from evaluation.scorers.written import (
 )
 from evaluation.scores import Score, Trivial
 from evaluation.statistics import auroc, mean_of
-from tools.llm.costs import total
 
 NATURAL = 50
 """Pieces of held-out text that show how often any text would succeed."""
@@ -39,10 +38,14 @@ class GenerativeScorer:
     feature's top-10 maxima. The published protocol has no text that should be silent:
     `generative_negatives` is the share of ten such texts that reach the same, where less is better,
     and `generative_auroc` how well the largest activations tell the two kinds apart.
+
+    An executable explanation of which too few texts of a kind exist has no such figure, and counts
+    in comparisons as: no success if it never fires, success of every silent text if it fires on
+    everything, and an AUROC of one half either way.
     """
 
     metrics: tuple[str, ...] = ("generative", "generative_negatives", "generative_auroc")
-    version: int = 1
+    version: int = 2
 
     def score(self, exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
         """Score one explanation; texts that could not be had are left out and counted.
@@ -51,24 +54,24 @@ class GenerativeScorer:
             Unscorable: the judge can do nothing with the explanation, or the feature has no scale.
         """
         texts = written(exam, candidate, judge)
-        shares, auroc_name = self.metrics[:2], self.metrics[2]
-        kinds = (texts.firing, texts.silent)
+        generative, negatives, separation = self.metrics
         return [
-            *(_share(exam, name, answers) for name, answers in zip(shares, kinds, strict=True)),
-            _separation(exam, auroc_name, texts),
+            _share(exam, generative, texts.firing, 0.0 if texts.never_fires else None),
+            _share(exam, negatives, texts.silent, 1.0 if texts.always_fires else None),
+            _separation(exam, separation, texts),
         ]
 
 
 GENERATIVE = GenerativeScorer()
 
 
-def _share(exam: Exam, metric: str, answers: Answers[MeasuredText]) -> Score:
+def _share(exam: Exam, metric: str, answers: Answers[MeasuredText], floor: float | None) -> Score:
     """The share of texts that succeed."""
     texts = usable(answers)
     details = {"failures": list(answers.failures), "texts": [_row(exam, text) for text in texts]}
     figures = Figures(exam, answers, details)
     if reason := too_few_written(answers):
-        [score] = figures.nulls([metric], reason)
+        [score] = figures.nulls([metric], reason, floor)
         return score
     natural = _natural_share(exam, [text.n_tokens for text in texts])
     return figures.figure(
@@ -84,18 +87,14 @@ def _separation(exam: Exam, metric: str, texts: WrittenTexts) -> Score:
     """How well largest activations tell texts that should fire from those that should not."""
     firing, silent = usable(texts.firing), usable(texts.silent)
     maxima = [text.largest for text in (*firing, *silent)]
-    both = Answers(
-        (*texts.firing.values, *texts.silent.values),
-        (*texts.firing.failures, *texts.silent.failures),
-        total([texts.firing.spent, texts.silent.spent]),
-    )
     details = {
         "firing": [_rounded(text.largest / exam.scale) for text in firing],
         "silent": [_rounded(text.largest / exam.scale) for text in silent],
     }
-    figures = Figures(exam, both, details)
+    figures = Figures(exam, texts.both, details)
     if reason := too_few_written(texts.firing) or too_few_written(texts.silent):
-        [score] = figures.nulls([metric], reason)
+        floor = 0.5 if texts.never_fires or texts.always_fires else None
+        [score] = figures.nulls([metric], reason, floor)
         return score
     return figures.figure(
         metric,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,9 @@ class Predictive:
     draw: Callable[[Exam], Sequence[DrawnText]]
     per_token: bool = False
     """Whether a language model is asked once per token."""
-    version: int = 1
+    near_misses: bool = False
+    """Whether some texts are near misses; what r is without them is then among the details."""
+    version: int = 2
 
     def score(self, exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
         """Score one explanation; texts without a usable answer are left out and counted.
@@ -47,7 +50,10 @@ class Predictive:
             for text, predicted in zip(texts, answers.values, strict=True)
             if predicted is not None
         ]
-        figures = Figures(exam, answers, _details(answers, answered))
+        details = _details(answers, answered)
+        if self.near_misses:
+            details["r_without_near_misses"] = _without_near_misses(answered)
+        figures = Figures(exam, answers, details)
         if reason := too_few(answers):
             return figures.nulls(self.metrics, reason)
         predicted = [values for _, values in answered]
@@ -61,6 +67,7 @@ class Predictive:
                 n=sum(map(len, actual)),
                 trivial=_TRIVIAL,
                 undefined=_why_undefined(predicted, actual),
+                floor=None if _same(actual) else 0.0,
             )
         ]
 
@@ -73,17 +80,33 @@ context; a rule that fires on too much is not found out, as no text was drawn th
 SAGE_PER_TOKEN = Predictive(("predictive_sage_per_token",), sage_snippets, per_token=True)
 """The same texts, with one request to a language model per token, as in SAGE's code."""
 
-BALANCED = Predictive(("predictive_balanced",), balanced_snippets)
-"""SAGE's bands with as many near misses and random texts, in context."""
+BALANCED = Predictive(("predictive_balanced",), balanced_snippets, near_misses=True)
+"""SAGE's bands with as many near misses and random texts, in context. Token tables fire on many of
+the near misses by construction."""
 
 
 def _why_undefined(
     predicted: Sequence[NDArray[np.float64]], actual: Sequence[NDArray[np.float32]]
 ) -> str:
-    told = np.concatenate(predicted)
-    same = "prediction" if np.allclose(told, told[0], rtol=1e-9, atol=0) else "measured activation"
+    same = "measured activation" if _same(actual) else "prediction"
     n_tokens = sum(map(len, actual))
     return f"Pearson's r is undefined because the {same} is the same on all {n_tokens} tokens."
+
+
+def _same(texts: Sequence[NDArray[np.floating]]) -> bool:
+    values = np.concatenate(texts).astype(np.float64)
+    return np.allclose(values, values[0], rtol=1e-9, atol=0)
+
+
+def _without_near_misses(
+    answered: Sequence[tuple[DrawnText, NDArray[np.float64]]],
+) -> float | None:
+    others = [(text, values) for text, values in answered if text.kind != "near_miss"]
+    statistic = pooled_pearson(
+        [values for _, values in others], [text.passage.activations for text, _ in others]
+    )
+    r = float(statistic(np.ones((1, len(others))))[0]) if others else math.nan
+    return None if math.isnan(r) else float(f"{r:.4g}")
 
 
 def _details(

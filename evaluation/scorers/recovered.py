@@ -31,11 +31,12 @@ class Recovered:
 
     `recovered_f1` is the F1 of the tokens predicted to be active, `recovered_r` Pearson's r of
     predicted and true strengths. Measured activations play no part: they carry noise, the truth
-    does not. Intervals come from resampling windows.
+    does not. Intervals come from resampling windows. What fires nowhere has an F1 of 0; r is
+    undefined for what predicts the same everywhere, which counts as 0 in comparisons.
     """
 
     metrics: tuple[str, ...] = (F1, R)
-    version: int = 1
+    version: int = 2
 
     def score(self, exam: Exam, candidate: Candidate, judge: Judge) -> Sequence[Score]:
         """See `Scorer`; only explanations that can be executed are scored."""
@@ -135,6 +136,7 @@ def _figures(
         trivial=Trivial(prior=0.0),
         undefined="the explanation or the truth is the same for every token: nothing correlates",
         n=len(true),
+        floor=0.0 if np.ptp(true) > 0 else None,
     )
     return [f1, r]
 

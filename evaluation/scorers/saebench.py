@@ -35,7 +35,7 @@ class SAEBenchScorer:
     """
 
     metrics: tuple[str, ...] = ("saebench", "saebench_measured")
-    version: int = 1
+    version: int = 2
 
     def score(self, exam: Exam, candidate: Candidate, judge: Judge) -> list[Score]:
         """Score one explanation.

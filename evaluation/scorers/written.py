@@ -12,7 +12,8 @@ from evaluation.candidate import Candidate
 from evaluation.exam import Exam
 from evaluation.judges.judge import Answers, Judge
 from tools.activations import TextActivations
-from tools.errors import EmptyText, InvalidText, TextTooLong, Unscorable
+from tools.errors import ActivationNotFinite, EmptyText, InvalidText, TextTooLong, Unscorable
+from tools.llm.costs import total
 
 TEXTS = 10
 """Texts that should fire, and as many that should not: SAGE's number (arXiv 2511.20820)."""
@@ -37,9 +38,24 @@ class WrittenTexts:
     """What a judge wrote from one explanation."""
 
     firing: Answers[MeasuredText]
-    """On which the feature should fire; None where no text came or the subject cannot read it."""
+    """On which the feature should fire; None where no text came or it cannot be measured."""
     silent: Answers[MeasuredText]
     """On which it should not."""
+    never_fires: bool
+    """Whether it is the explanation's doing that fewer than FEWEST firing texts were written: a
+    judge that executes it finds no more. One that asks for texts may be at fault itself."""
+    always_fires: bool
+    """The same of silent texts."""
+
+    @property
+    def both(self) -> Answers[MeasuredText]:
+        """All texts, those first on which the feature should fire."""
+        return Answers(
+            values=(*self.firing.values, *self.silent.values),
+            failures=(*self.firing.failures, *self.silent.failures),
+            lost=self.firing.lost + self.silent.lost,
+            spent=total([self.firing.spent, self.silent.spent]),
+        )
 
 
 def written(exam: Exam, candidate: Candidate, judge: Judge) -> WrittenTexts:
@@ -80,18 +96,28 @@ def _written(exam: Exam, candidate: Candidate, judge: Judge) -> WrittenTexts:
     silent = judge.write(candidate, TEXTS, material, seed, fires=False)
     texts = [text for text in (*firing.values, *silent.values) if text is not None]
     measured = dict(zip(texts, _measured(exam, texts), strict=True))
-    return WrittenTexts(_with_measurements(firing, measured), _with_measurements(silent, measured))
+    return WrittenTexts(
+        firing=_with_measurements(firing, measured),
+        silent=_with_measurements(silent, measured),
+        never_fires=not judge.asks and _n_written(firing) < FEWEST,
+        always_fires=not judge.asks and _n_written(silent) < FEWEST,
+    )
+
+
+def _n_written(answers: Answers[str]) -> int:
+    return sum(text is not None for text in answers.values)
 
 
 def _measured(exam: Exam, texts: Sequence[str]) -> list[MeasuredText | str]:
-    """Each text with its activations, or why the subject cannot read it."""
+    """Each text with its activations, or why there are none."""
     try:
         return [_summary(result) for result in exam.measure(texts)] if texts else []
-    except (TextTooLong, EmptyText, InvalidText) as error:
+    except (TextTooLong, EmptyText, InvalidText, ActivationNotFinite) as error:
         if len(texts) == 1:
             return [str(error)]
-    # One that cannot be read spoils the batch.
-    return [result for text in texts for result in _measured(exam, [text])]
+    # One that cannot be measured spoils the batch.
+    middle = len(texts) // 2
+    return [*_measured(exam, texts[:middle]), *_measured(exam, texts[middle:])]
 
 
 def _summary(result: TextActivations) -> MeasuredText:
@@ -105,4 +131,10 @@ def _with_measurements(
     found = [None if text is None else measured[text] for text in answers.values]
     refused = [reason for reason in found if isinstance(reason, str)]
     values = tuple(text if isinstance(text, MeasuredText) else None for text in found)
-    return Answers(values, (*answers.failures, *refused), answers.spent, answers.how)
+    return Answers(
+        values=values,
+        failures=(*answers.failures, *refused),
+        lost=answers.lost,
+        spent=answers.spent,
+        how=answers.how,
+    )

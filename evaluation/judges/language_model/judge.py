@@ -17,7 +17,7 @@ from evaluation.judges.language_model.asking import Asker
 from evaluation.judges.language_model.probabilities import expectations
 from evaluation.judges.language_model.questions import Numbers, Questions
 from evaluation.judges.language_model.replies import STRONGEST, YES
-from tools.errors import LanguageModelError
+from tools.errors import BudgetSpent, CallFailed, LanguageModelError
 from tools.llm.costs import total
 from tools.llm.language_model import Exchange, LanguageModel
 
@@ -48,13 +48,15 @@ class LanguageModelJudge:
     """A Judge that shows a language model the description, and nothing else of an explanation.
 
     Questions that are put twice are answered from the ledger. Every question of a call goes out at
-    once. What has no usable answer is None, with the reason.
+    once. What has no usable answer is None, with the reason; what a server failed to answer or a
+    budget did not allow is counted as lost, and these reasons come first.
 
     Raises, from every method that asks: LanguageModelUnusable where no question can be answered,
     DatabaseError where a reply could not be stored.
     """
 
     name = "language_model"
+    asks = True
 
     def __init__(self, model: LanguageModel) -> None:
         """Ask `model`, in the role `judge`.
@@ -81,7 +83,7 @@ class LanguageModelJudge:
         exchanges = self._asker.ask(asked)
         graded = [_graded(exchange, "activations", STRONGEST) for exchange in exchanges]
         values = [one and one.values for one in graded]
-        return _answers(exchanges, values, _how(graded))
+        return _answers(exchanges, values, _lost(exchanges), _how(graded))
 
     def detect(self, candidate: Candidate, passages: Sequence[Passage]) -> Answers[Detection]:
         """See Judge; the score is the probability of yes."""
@@ -98,14 +100,15 @@ class LanguageModelJudge:
     def pick(self, candidate: Candidate, passages: Sequence[Passage]) -> Answers[frozenset[int]]:
         """See Judge."""
         exchanges = self._asker.ask([self._questions.choice(candidate, passages)])
-        return _answers(exchanges, [_outcome(exchange) for exchange in exchanges])
+        picked = [_outcome(exchange) for exchange in exchanges]
+        return _answers(exchanges, picked, _lost(exchanges))
 
     def rate(self, candidate: Candidate, passages: Sequence[Passage]) -> Answers[int]:
         """See Judge."""
         groups = _grouped(passages, RATED_TOGETHER)
         exchanges = self._asker.ask([self._questions.rating(candidate, group) for group in groups])
         ratings = [_outcome(exchange) for exchange in exchanges]
-        return _answers(exchanges, _spread(ratings, groups))
+        return _answers(exchanges, _spread(ratings, groups), _lost(exchanges, map(len, groups)))
 
     def write(
         self, candidate: Candidate, count: int, material: SplitText, seed: int, *, fires: bool
@@ -116,7 +119,8 @@ class LanguageModelJudge:
         missing = [None] * (count - len(texts))
         few = f"it wrote {len(texts)} different texts where {count} were asked for"
         reason = [few] if texts and missing else []
-        return _answers(exchanges, [*texts, *missing], reasons=reason)
+        lost = _lost(exchanges, [count])
+        return _answers(exchanges, [*texts, *missing], lost, reasons=reason)
 
     def _simulate_places(
         self, candidate: Candidate, passages: Sequence[Passage]
@@ -130,22 +134,25 @@ class LanguageModelJudge:
             ]
         )
         graded = [_graded(exchange, "activation", STRONGEST) for exchange in exchanges]
-        rest = iter(graded)
+        rest = zip(exchanges, graded, strict=True)
         values: list[NDArray[np.float64] | None] = []
+        lost = 0
         for passage in passages:
             own = list(islice(rest, len(passage.scored)))
-            known = [one.values for one in own if one is not None]
-            whole = np.concatenate([np.zeros(0), *known])
-            values.append(whole if len(known) == len(own) else None)
-        other = _how(graded) not in (LOGPROBS, "")
-        return _answers(exchanges, values, f"{PER_TOKEN}+{INTEGERS}" if other else PER_TOKEN)
+            known = [one.values for _, one in own if one is not None]
+            failed = [exchange.outcome for exchange, one in own if one is None]
+            values.append(None if failed else np.concatenate([np.zeros(0), *known]))
+            lost += bool(failed) and all(map(_may_come, failed))
+        how = PER_TOKEN if _how(graded) in (LOGPROBS, "") else f"{PER_TOKEN}+{INTEGERS}"
+        return _answers(exchanges, values, lost, how)
 
     def _detections(
         self, exchanges: Sequence[Exchange[Numbers]], groups: Sequence[Sequence[Any]], field: str
     ) -> Answers[Detection]:
         graded = [_graded(exchange, field, YES) for exchange in exchanges]
         found = [one and _decisions(one) for one in graded]
-        return _answers(exchanges, _spread(found, groups), _how(graded))
+        lost = _lost(exchanges, map(len, groups))
+        return _answers(exchanges, _spread(found, groups), lost, _how(graded))
 
 
 def _graded(exchange: Exchange[Numbers], field: str, highest: int) -> _Graded | None:
@@ -171,6 +178,16 @@ def _outcome(exchange: Exchange[R]) -> R | None:
     return None if isinstance(exchange.outcome, LanguageModelError) else exchange.outcome
 
 
+def _may_come(outcome: object) -> bool:
+    return isinstance(outcome, CallFailed | BudgetSpent)
+
+
+def _lost(exchanges: Sequence[Exchange[Any]], items: Iterable[int] | None = None) -> int:
+    """How many items may be answered another time: one to an exchange, or as many as `items`."""
+    counts = [1] * len(exchanges) if items is None else items
+    return sum(n for e, n in zip(exchanges, counts, strict=True) if _may_come(e.outcome))
+
+
 def _grouped(items: Sequence[T], most: int) -> list[Sequence[T]]:
     return [items[start : start + most] for start in range(0, len(items), most)]
 
@@ -187,13 +204,16 @@ def _spread(found: Iterable[Sequence[T] | None], groups: Iterable[Sequence[Any]]
 def _answers(
     exchanges: Sequence[Exchange[Any]],
     values: Sequence[T | None],
+    lost: int,
     how: str = "",
     reasons: Sequence[str] = (),
 ) -> Answers[T]:
     errors = [e.outcome for e in exchanges if isinstance(e.outcome, LanguageModelError)]
+    errors.sort(key=_may_come, reverse=True)
     return Answers(
         values=tuple(values),
         failures=tuple(dict.fromkeys([*map(str, errors), *reasons])),
+        lost=lost,
         spent=total(exchange.spent for exchange in exchanges),
         how=how,
     )

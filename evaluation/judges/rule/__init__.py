@@ -1,5 +1,5 @@
 """The judge that executes what an explanation carries: a rule, or a table of tokens."""
 
-from evaluation.judges.rule.judge import RuleJudge
+from evaluation.judges.rule.judge import VERSION, RuleJudge
 
-__all__ = ["RuleJudge"]
+__all__ = ["VERSION", "RuleJudge"]

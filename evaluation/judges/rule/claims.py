@@ -16,10 +16,13 @@ from evaluation.judges.rule.quarry import Indices, Quarry, counted, is_clean
 from tools.activations import Tokenization
 from tools.rules import Mask, Rule, Windows
 
+STRONG = 0.8
+"""A predictor says that a text fires strongly where it predicts so much of its own largest
+prediction..."""
 ACTIVE = 0.5
-"""A predictor says that a text fires where it predicts so much of its own largest prediction..."""
+"""...that it fires at all where it predicts so much..."""
 INACTIVE = 0.1
-"""...and that a text is silent where it predicts no more than this of any token."""
+"""...and that it is silent where it predicts no more than this of any token."""
 
 LENGTHS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32])
 """Stretches of so many tokens are tried, the shortest first."""
@@ -75,9 +78,9 @@ class Claims:
         predicted = self._predictor.predict_windows(Windows.of(texts))
         return np.split(predicted, np.cumsum([len(text) for text in texts])[:-1])
 
-    def fires(self, largest: NDArray[np.float32]) -> Mask:
-        """Whether texts with such largest predictions are said to fire."""
-        return (largest >= ACTIVE * self.peak) & (largest > 0)
+    def reaches(self, largest: NDArray[np.float32], share: float) -> Mask:
+        """Which texts, by their largest predictions, are said to fire at such a share of all."""
+        return (largest >= share * self.peak) & (largest > 0)
 
     def silent(self, largest: NDArray[np.float32]) -> Mask:
         """Whether texts with such largest predictions are said to be silent."""
@@ -136,22 +139,30 @@ class Claims:
                 return self.quarry.tokens(int(begins[fits[0]]), int(ends[fits[0]]))
         return []
 
-    def stretches(self, random: np.random.Generator) -> Iterator[Stretch]:
-        """The shortest stretches that fire alone; tokens that end one take turns, loudest first."""
-        places = self._places(random)[:_MOST_PLACES]
+    def stretches(self, random: np.random.Generator, share: float) -> Iterator[Stretch]:
+        """The shortest stretches that fire alone; tokens that end one take turns, loudest first.
+
+        Args:
+            random: draws among equals.
+            share: of the largest prediction, which each of them reaches.
+        """
+        places = self._places(random, share)[:_MOST_PLACES]
         for start in range(0, len(places), _PLACES_AT_ONCE):
-            begins, ends = self._shortest(places[start : start + _PLACES_AT_ONCE])
+            begins, ends = self._shortest(places[start : start + _PLACES_AT_ONCE], share)
             begins, ends = self.quarry.whole_words(begins, ends)
             clean = self.quarry.clean(begins, ends)
             for begin, end in zip(begins[clean].tolist(), ends[clean].tolist(), strict=True):
                 text = "".join(self.quarry.tokens(begin, end))
                 yield Stretch(text, self.quarry.lead(begin), begin)
 
-    def built(self, random: np.random.Generator) -> Iterator[Stretch]:
-        """Stretches put together from single tokens, one for each that ends one, loudest first."""
+    def built(self, random: np.random.Generator, share: float) -> Iterator[Stretch]:
+        """Stretches put together from single tokens, one for each that ends one, loudest first.
+
+        The arguments are those of `stretches`.
+        """
         firing: dict[str, tuple[float, str]] = {}
         for said, tokens in self._put_together:
-            if said > 0 and said >= ACTIVE * self.peak:
+            if said > 0 and said >= share * self.peak:
                 firing.setdefault(tokens[-1], (-said, "".join(tokens)))
         found = list(firing.values())
         chances: list[int] = random.permutation(len(found)).tolist()
@@ -163,9 +174,9 @@ class Claims:
         parts = np.split(predicted, np.cumsum(ends - begins)[:-1])
         return np.array([self.silent(part.max(initial=0.0)) for part in parts[: len(begins)]], bool)
 
-    def _places(self, random: np.random.Generator) -> Indices:
-        """Where the predictor says that the feature fires, the distinct tokens taking turns."""
-        places = random.permutation(np.flatnonzero(self.fires(self._predicted)))
+    def _places(self, random: np.random.Generator, share: float) -> Indices:
+        """Where the predictor says that the feature fires so much, distinct tokens taking turns."""
+        places = random.permutation(np.flatnonzero(self.reaches(self._predicted, share)))
         said, codes = self._predicted[places], self.quarry.windows.codes[places]
         loudest = np.zeros(len(self.quarry.windows.vocabulary), np.float32)
         np.maximum.at(loudest, codes, said)
@@ -176,13 +187,13 @@ class Claims:
         turn[by_token] = np.arange(len(places)) - np.repeat(first, n_each)
         return places[np.lexsort((chances[codes], -loudest[codes], turn))]
 
-    def _shortest(self, places: Indices) -> tuple[Indices, Indices]:
-        """The shortest stretch up to each place that fires alone, where there is one."""
+    def _shortest(self, places: Indices, share: float) -> tuple[Indices, Indices]:
+        """The shortest stretch up to each place that fires so much alone, where there is one."""
         reach = np.minimum(LENGTHS, self.quarry.windows.positions[places][:, None] + 1)
         ends = np.broadcast_to(places[:, None] + 1, reach.shape).ravel()
         begins = ends - reach.ravel()
         predicted = self._predictor.predict_windows(self.quarry.cut(begins, ends))
-        held = self.fires(predicted[np.cumsum(reach) - 1]).reshape(reach.shape)
+        held = self.reaches(predicted[np.cumsum(reach) - 1], share).reshape(reach.shape)
         some = held.any(axis=1)
         shortest = held.argmax(axis=1)[some, None]
         ends = places[some] + 1

@@ -19,6 +19,9 @@ from tools.activations import Tokenization
 from tools.errors import Unscorable
 from tools.rules import Windows
 
+VERSION = 2
+"""Raised when its answers change: scores by another version are stale."""
+
 FIRES = 0.1
 """A text fires where so much of the feature's scale is predicted of some token: below it, the
 method calls a text inactive."""
@@ -37,6 +40,7 @@ class RuleJudge:
     """
 
     name = "rule"
+    asks = False
 
     def __init__(self, tokenization: Tokenization) -> None:
         """Keep how the subject reads text, which written texts have to survive."""
@@ -86,7 +90,11 @@ class RuleJudge:
     def write(
         self, candidate: Candidate, count: int, material: SplitText, seed: int, *, fires: bool
     ) -> Answers[str]:
-        """See `Judge.write`: held-out words around what the predictor fires on, or silent ones."""
+        """See `Judge.write`: held-out words around what the predictor is strongest on, or silent.
+
+        Of the silent texts, plain pieces of the material come first, then minimal pairs: the firing
+        texts with as little changed as silences them.
+        """
         firing = self._firing(candidate, count, material, seed)
         if fires:
             return _answers(firing, count, "at least half of its largest prediction")

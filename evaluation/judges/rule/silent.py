@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, zip_longest
+from itertools import islice
 
 import numpy as np
 
@@ -29,7 +29,7 @@ _ROUNDS = 3
 
 
 class SilentTexts:
-    """Writes them: minimal pairs of firing texts, and plain pieces of held-out text."""
+    """Writes them: plain pieces of held-out text, and minimal pairs of firing texts."""
 
     def __init__(
         self, claims: Claims, tokenization: Tokenization, random: np.random.Generator
@@ -43,7 +43,7 @@ class SilentTexts:
             self._alike.setdefault(_shape(surface), []).append(surface)
 
     def write(self, count: int, firing: Sequence[Written]) -> list[Written]:
-        """At most `count` different texts, half of each kind where they can be had.
+        """At most `count` different texts, half of each kind if they can be had, plain ones first.
 
         Args:
             count: how many.
@@ -54,8 +54,7 @@ class SilentTexts:
         lengths = [words_in(text.tokens) for text in firing]
         plain = self._plain(count - len(pairs), lengths)
         pairs += islice(more, count - len(plain) - len(pairs))
-        both = [text for two in zip_longest(pairs, plain) for text in two if text]
-        return list({text.text: text for text in both}.values())
+        return list({text.text: text for text in (*plain, *pairs)}.values())
 
     def _plain(self, count: int, lengths: Sequence[int]) -> list[Written]:
         """Pieces of held-out text as long as the firing texts."""

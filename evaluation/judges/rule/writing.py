@@ -8,7 +8,14 @@ from itertools import chain, cycle, islice
 
 import numpy as np
 
-from evaluation.judges.rule.claims import FEWEST_WORDS, MOST_WORDS, Claims, Stretch
+from evaluation.judges.rule.claims import (
+    ACTIVE,
+    FEWEST_WORDS,
+    MOST_WORDS,
+    STRONG,
+    Claims,
+    Stretch,
+)
 from tools.activations import Tokenization
 
 _STRETCHES_A_TEXT = 20
@@ -37,7 +44,11 @@ def _read(tokenization: Tokenization, text: str) -> Written | None:
 
 
 class FiringTexts:
-    """Writes them: a stretch that fires alone, in a carrier of words that do not."""
+    """Writes them: a stretch that fires alone, in a carrier of words that do not.
+
+    A text succeeds by what is measured on it, so that a graded explanation would fail by its weak
+    grades, right as they are. These come in only where too few texts show the strong ones.
+    """
 
     def __init__(
         self, claims: Claims, tokenization: Tokenization, random: np.random.Generator
@@ -49,40 +60,41 @@ class FiringTexts:
     def write(self, count: int) -> list[Written]:
         """At most `count` different texts."""
         found: dict[str, Written] = {}
-        served = self._fill(found, count, self._stretches())
-        self._fill(found, count, cycle(served))
+        for share in (STRONG, ACTIVE):
+            served = self._fill(found, count, self._stretches(share), share)
+            self._fill(found, count, cycle(served), share)
         return list(found.values())
 
     def _fill(
-        self, found: dict[str, Written], count: int, stretches: Iterable[Stretch]
+        self, found: dict[str, Written], count: int, stretches: Iterable[Stretch], share: float
     ) -> list[Stretch]:
         """Add texts until there are `count`; the stretches that served."""
         served: list[Stretch] = []
         left = islice(stretches, count * _STRETCHES_A_TEXT)
         while len(found) < count and (pending := list(islice(left, count - len(found)))):
             for layout in (self._in_place, self._between, self._first, self._first_as_it_was):
-                written = self._write_all(layout, pending)
+                written = self._write_all(layout, pending, share)
                 pairs = list(zip(pending, written, strict=True))
                 found |= {text.text: text for _, text in pairs if text}
                 served += [stretch for stretch, text in pairs if text]
                 pending = [stretch for stretch, text in pairs if not text]
         return served
 
-    def _stretches(self) -> Iterator[Stretch]:
+    def _stretches(self, share: float) -> Iterator[Stretch]:
         """Those of the material and those put together, the loudest first."""
-        natural = self._claims.stretches(self._random)
-        built = self._claims.built(self._random)
+        natural = self._claims.stretches(self._random, share)
+        built = self._claims.built(self._random, share)
         for stretch in chain(built, natural) if self._claims.unseen else chain(natural, built):
             if len(stretch.text.split()) <= MOST_WORDS:
                 yield stretch
 
     def _write_all(
-        self, layout: Callable[[Stretch], str], stretches: Sequence[Stretch]
+        self, layout: Callable[[Stretch], str], stretches: Sequence[Stretch], share: float
     ) -> list[Written | None]:
-        """One text per stretch; None where the predictor says no longer that it fires."""
+        """One text per stretch; None where the predictor says no longer that it fires so much."""
         drafts = read(self._tokenization, map(layout, stretches))
         largest = self._claims.maxima([draft.tokens if draft else () for draft in drafts])
-        fires = self._claims.fires(largest)
+        fires = self._claims.reaches(largest, share)
         return [draft if good else None for draft, good in zip(drafts, fires, strict=True)]
 
     def _in_place(self, stretch: Stretch) -> str:

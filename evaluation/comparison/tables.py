@@ -8,40 +8,49 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.comparison import Change, Comparison, MetricComparison, Standing
+from evaluation.comparison.changes import Change
+from evaluation.comparison.comparison import Comparison, MetricComparison
+from evaluation.comparison.standings import Standing
 from evaluation.statistics import Estimate
 from tools.llm.costs import Spent
 
 COLUMNS = ("explainer", "mean", "95 % interval", "n", "agentic ahead by", "p", "w/t/l")
 WORDS = ("explainer", "family", "explanation")
 """Columns of words, not of figures."""
+FOOTNOTE = (
+    "Intervals: 95 % bootstrap over features. p: Wilcoxon's signed-rank test, two-sided, not "
+    "corrected for the number of comparisons. w/t/l: features won, tied and lost by agentic."
+)
 _NONE = "-"
 _UNKNOWN = "?"
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
     """Every metric with every explainer, then the features that gained and lost most."""
-    console.print(f"run {comparison.run}: {comparison.features} features scored", style="bold")
+    console.print(title(comparison), style="bold")
     for metric in comparison.metrics:
         console.print()
         console.print(Text(heading(metric), "bold"))
         _print_rows(console, COLUMNS, metric_rows(metric))
         for note in notes(metric):
             console.print(Text(f"  {note}", "dim"))
-    for title, rows in _further(comparison):
+    for name, rows in _further(comparison):
         console.print()
-        console.print(Text(title, "bold"))
+        console.print(Text(name, "bold"))
         _print_rows(console, rows[0], rows[1:])
+    console.print()
+    console.print(Text(FOOTNOTE, "dim"))
 
 
 def markdown(comparison: Comparison) -> str:
     """The same as Markdown."""
-    parts: list[str] = [f"# Run {comparison.run}: {comparison.features} features scored"]
+    parts = [f"# {title(comparison)}"]
     for metric in comparison.metrics:
         parts += [f"## {heading(metric)}", table(COLUMNS, metric_rows(metric))]
         parts += [f"- {note}" for note in notes(metric)]
-    for title, rows in _further(comparison):
-        parts += [f"## {title}", table(rows[0], rows[1:])]
+    for name, rows in _further(comparison):
+        parts += [f"## {name}", table(rows[0], rows[1:])]
+    parts.append(FOOTNOTE)
     return "\n\n".join(parts) + "\n"
 
 
@@ -49,6 +58,12 @@ def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [names, ["---"] * len(names), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def title(comparison: Comparison) -> str:
+    """How many features all tables are about."""
+    left = f", {comparison.unscored} without an explanation" if comparison.unscored else ""
+    return f"run {comparison.run}: {comparison.features} features scored{left}"
 
 
 def heading(metric: MetricComparison) -> str:
@@ -77,13 +92,16 @@ def notes(metric: MetricComparison) -> Iterator[str]:
 
 
 def _notes(standing: Standing) -> Iterator[str]:
-    for reason in standing.reasons[:1]:
-        more = f" (and {len(standing.reasons) - 1} more)" if len(standing.reasons) > 1 else ""
-        yield f"no score for {standing.missing}: {reason.rstrip('.')}{more}"
-    if standing.floored is not None:
-        yield f"{standing.floored:.3f} if these count as for a judge that reads nothing"
+    reason = standing.reasons[0].rstrip(".") if standing.reasons else ""
+    more = f" (and {len(standing.reasons) - 1} more)" if len(standing.reasons) > 1 else ""
+    if standing.floored:
+        yield f"{standing.floored} count as reading nothing would: {reason}{more}"
+    if standing.missing:
+        yield f"{standing.missing} have no score" + (
+            "" if standing.floored else f": {reason}{more}"
+        )
     if standing.parse_failures:
-        yield f"{standing.parse_failures:.1%} of the answers were unusable"
+        yield f"{standing.parse_failures:.1%} of the answers or texts could not be used"
     for what, spent in (("explaining", standing.making), ("scoring", standing.scoring)):
         if spent.calls:
             yield f"{what} took {spent.calls} calls, {_tokens(spent)} tokens, {_dollars(spent)}"
