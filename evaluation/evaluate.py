@@ -98,7 +98,7 @@ class _Evaluation:
         left = self._left(explained)
         failures: dict[int, SaesageError] = {}
         if left:
-            examiner = self._examiner(services, sorted(left), reporter)
+            examiner = self._examiner(services, reporter)
             tally = _Tally(len(left), reporter, failures)
             store = ScoreStore(self.database, self.run.name)
 
@@ -157,9 +157,7 @@ class _Evaluation:
         left_out = {*TRANSPORT_KEYS, "roles"} - {"base_url"}
         return llm and llm.for_role(role).model_dump(mode="json", exclude=left_out)
 
-    def _examiner(
-        self, services: Services, features: Sequence[int], reporter: Reporter
-    ) -> Examiner:
+    def _examiner(self, services: Services, reporter: Reporter) -> Examiner:
         database, run, config = self.database, self.run, self.run.config
         model = self._model(services, reporter)
         reporter.stage("loading model and SAE")
@@ -170,7 +168,9 @@ class _Evaluation:
         return Examiner(
             subject=subject,
             source=ExemplarStore(database).source(RunStore(database).harvest(run) or ""),
-            corpus=measure(subject, sample, features, reporter.harvest),
+            # All features, however many are left: fewer columns are computed in another order, and
+            # scores would differ in their last digits.
+            corpus=measure(subject, sample, list(self.agentic), reporter.harvest),
             thresholds=Thresholds(**config.thresholds.model_dump()),
             seed=config.seed,
             policy=config.policy_of("generate_hypotheses"),

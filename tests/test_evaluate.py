@@ -33,6 +33,7 @@ from tests.evaluations import (
     score_rows,
     with_features,
 )
+from tools.database import Database
 from tools.rules import Branch, Rule, TokenIn
 
 FEW = (NAMED["animals"], NAMED["None after is"], NAMED["zebra, which is rare"])
@@ -238,6 +239,24 @@ def check_goes_on(database: Path, whole: Path, examined: list[Piece]) -> None:
     assert rows == [row for row in score_rows(whole) if (row["explainer"], row["metric"]) in keys]
     # With the time of scoring.
     assert query(database, f"FROM scores WHERE feature = {min(FEW)} ORDER BY ALL") == stored
+
+
+def test_what_is_left_is_measured_together_with_the_rest(
+    done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One column alone is computed in another order, and scores would change in their last digits.
+    asked: list[list[int]] = []
+    measure = evaluate.measure
+
+    def noting(subject: Any, sample: Any, features: Any, progress: Any) -> Any:
+        asked.append(list(features))
+        return measure(subject, sample, features, progress)
+
+    monkeypatch.setattr(evaluate, "measure", noting)
+    with Database.open(done, create=False) as database, database.transaction() as connection:
+        connection.execute("DELETE FROM scores WHERE feature = ?", [min(FEW)])
+    assert run_saesage("evaluate", done, *SOME).code == 0
+    assert [sorted(each) for each in asked] == [sorted(FEW)]
 
 
 # Only what is new

@@ -125,8 +125,8 @@ def test_the_block_is_made_of_the_rows_alone() -> None:
     assert [cells[0] for cells in body] == ["agentic", "max_token"]
     assert [cells[1] for cells in body] == ["0.88", "0.50"]
     assert body[0][2:] == ["-"] * (len(header) - 2)
-    assert lines[-3].startswith("18 features")
-    assert "paired: one_shot +0.123 [+0.050, +0.200]." in lines[-3]
+    assert lines[-2].startswith("18 features")
+    assert "paired: one_shot +0.123 [+0.050, +0.200]." in lines[-2]
     assert "planted: agentic 75% of 48, one_shot 25% of 48." in lines[-2]
 
 

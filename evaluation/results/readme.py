@@ -44,7 +44,7 @@ def block(rows: Sequence[Row]) -> str:
         for name in explainers
     ]
     shown = table(["", *COLUMNS.values()], body)
-    return "\n".join([BEGIN, shown, "", *_sentences(demo, rows), END])
+    return "\n".join([BEGIN, shown, "", " ".join(_sentences(demo, rows)), END])
 
 
 def with_block(readme: str, rows: Sequence[Row]) -> str:
