@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import threading
+from types import FrameType
 
 import typer
 
 from evaluation.commands import app as evaluation_app
-from graphs.commands import WARM_UP, app
+from graphs.commands import EXIT_INTERRUPTED, WARM_UP, app
 from tools.errors import SaesageError
 
 GRACE_SECONDS = 0.1
@@ -20,7 +21,8 @@ app.add_typer(evaluation_app)
 
 def main() -> None:
     """Run a command; an error that saesage knows ends in one message, without a traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, _interrupt)
     try:
         app()
     except SaesageError as error:
@@ -28,6 +30,18 @@ def main() -> None:
         _leave(error.exit_code)
     except SystemExit as end:
         _leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End at once while torch is still being imported, else raise KeyboardInterrupt.
+
+    Nothing is done yet then, and an interrupt that falls into Python's import machinery is lost,
+    with the lock that it holds.
+    """
+    if any(thread.name == WARM_UP for thread in threading.enumerate()):
+        sys.stderr.write("interrupted; go on with the same command\n")
+        os._exit(EXIT_INTERRUPTED)
+    signal.default_int_handler(number, frame)
 
 
 def _leave(code: int) -> None:

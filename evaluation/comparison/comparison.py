@@ -47,7 +47,7 @@ class Comparison:
     features: int
     """Features with any score."""
     unscored: int
-    """Features of the run without one: dead, too rare, failed, or not explained yet."""
+    """Features of the run without one: dead, too rare, failed, not explained or not scored yet."""
     metrics: tuple[MetricComparison, ...]
     headline: str
     """The metric and judge of `gained` and `lost`, and the baseline they are against."""

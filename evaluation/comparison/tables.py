@@ -62,8 +62,8 @@ def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def title(comparison: Comparison) -> str:
     """How many features all tables are about."""
-    left = f", {comparison.unscored} without an explanation" if comparison.unscored else ""
-    return f"run {comparison.run}: {comparison.features} features scored{left}"
+    planned = comparison.features + comparison.unscored
+    return f"run {comparison.run}: {comparison.features} of {planned} features scored"
 
 
 def heading(metric: MetricComparison) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import time
@@ -35,6 +36,7 @@ SUBJECTS = ("demo", "planted", "planted-sae")
 
 def main() -> None:
     """From nothing to results.json, runs/results/scores.parquet and the README's block."""
+    argparse.ArgumentParser(prog="python -m evaluation.results", description=__doc__).parse_args()
     console = Console(stderr=True, highlight=False)
     # Explanations of an older saesage must not count.
     shutil.rmtree(WORK, ignore_errors=True)
