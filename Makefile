@@ -21,7 +21,7 @@ demo: install
 	$(BIN)/saesage explain graphs/configs/quickstart.yaml || test $$? -eq 1
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .
