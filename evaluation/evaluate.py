@@ -11,14 +11,13 @@ from typing import Any
 
 from evaluation.agentic import AGENTIC, agentic_candidates, proposing_spent
 from evaluation.baselines.baseline import Baseline
-from evaluation.baselines.one_shot import asks_language_model
 from evaluation.baselines.registry import DEFAULT_BASELINES, baselines_named
 from evaluation.candidate import Candidate
 from evaluation.examiner import Examiner
 from evaluation.judges.judge import JUDGES, Judge
 from evaluation.judges.language_model import LanguageModelJudge, prompts_digest
 from evaluation.judges.rule import VERSION, RuleJudge
-from evaluation.measuring import held_out_sample, measure
+from evaluation.measuring import harvest_of, held_out_sample, measure
 from evaluation.scorers.registry import DEFAULTS, NEEDS_TRUTH, scorers_named
 from evaluation.scores import ScoreStore
 from evaluation.truth import known_digest, may_be_known, truths
@@ -28,7 +27,7 @@ from graphs.feature_workers import FeatureWorkers, OnStep
 from graphs.findings import Findings
 from graphs.policies.protocols import Thresholds
 from graphs.reporter import Reporter
-from graphs.runs import Run, RunStore
+from graphs.runs import Run
 from graphs.services import Services
 from graphs.subjects import open_subject
 from tools.activations import Subject
@@ -122,16 +121,11 @@ class _Evaluation:
         )
 
     def _left(self, explained: Sequence[int]) -> dict[int, list[Piece]]:
-        key = RunStore(self.database).harvest(self.run)
-        query = "SELECT subject, sample FROM harvests WHERE harvest = ?"
-        ((subject, sample),) = self.database.rows(query, [key])
-        recipes = {
-            name: digest_of(each.recipe(self.agentic), self._settings("explainer"))
-            for name, each in self.baselines.items()
-        }
+        key, store = harvest_of(self.database, self.run), ExemplarStore(self.database)
+        recipes = {name: self._recipe(each) for name, each in self.baselines.items()}
         basis = Basis(
-            subject=subject,
-            sample=sample,
+            subject=store.subject(key),
+            sample=store.sample(key),
             seed=self.run.config.seed,
             explainers={AGENTIC: "", **recipes},
             judges={
@@ -142,6 +136,16 @@ class _Evaluation:
         )
         pieces = basis.pieces({feature: self._told(feature) for feature in explained})
         return unfinished(pieces, ScoreStore(self.database, self.run.name).known())
+
+    def _recipe(self, baseline: Baseline) -> str:
+        """What a baseline's explanations hang on; the model's settings only where one is asked."""
+        settings = self._settings("explainer") if baseline.asks(self._policy) else None
+        return digest_of(baseline.recipe(self.agentic), settings)
+
+    @property
+    def _policy(self) -> str:
+        """Name of the policy that proposed the run's hypotheses."""
+        return self.run.config.policy_of("generate_hypotheses")
 
     def _told(self, feature: int) -> str:
         """What a feature's scores hang on: its explanation, its hypotheses and what is known."""
@@ -167,13 +171,13 @@ class _Evaluation:
         findings = Findings(database)
         return Examiner(
             subject=subject,
-            source=ExemplarStore(database).source(RunStore(database).harvest(run) or ""),
+            source=ExemplarStore(database).source(harvest_of(database, run)),
             # All features, however many are left: fewer columns are computed in another order, and
             # scores would differ in their last digits.
             corpus=measure(subject, sample, list(self.agentic), reporter.harvest),
             thresholds=Thresholds(**config.thresholds.model_dump()),
             seed=config.seed,
-            policy=config.policy_of("generate_hypotheses"),
+            policy=self._policy,
             agentic=self.agentic,
             proposing=proposing_spent(database, run),
             hypotheses=lambda feature: findings.hypotheses(run, feature),
@@ -192,7 +196,7 @@ class _Evaluation:
         except ConfigError as error:
             if "language_model" in self.scorers:
                 raise
-            reporter.stage(f"without one_shot, which asks a language model: {error}")
+            reporter.stage(f"without the baselines that ask a language model: {error}")
             return None
 
     def _judges(self, subject: Subject, model: LanguageModel | None) -> dict[str, Judge]:
@@ -205,10 +209,8 @@ class _Evaluation:
 
     def _asks(self) -> bool:
         """Whether a language model is needed, for judging or for a baseline's explanations."""
-        config = self.run.config
-        one_shot = "one_shot" in self.baselines and config.llm is not None
-        policy = config.policy_of("generate_hypotheses")
-        return "language_model" in self.scorers or (one_shot and asks_language_model(policy))
+        asking = any(baseline.asks(self._policy) for baseline in self.baselines.values())
+        return "language_model" in self.scorers or asking
 
     def _in_flight(self) -> int:
         llm = self.run.config.llm

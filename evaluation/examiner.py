@@ -15,8 +15,8 @@ from evaluation.scorers.registry import SCORERS
 from evaluation.scores import Score, Scored, unscored
 from evaluation.truth import Truth
 from evaluation.work import Piece
-from graphs.context import feature_seed
-from graphs.policies.protocols import Dossier, Thresholds
+from graphs.context import dossier_of
+from graphs.policies.protocols import Thresholds
 from tools.activations import Subject
 from tools.errors import Unscorable
 from tools.exemplars import ExemplarSource
@@ -95,16 +95,7 @@ class Examiner:
         return Desk(
             feature=feature,
             seed=self.seed,
-            dossier=Dossier(
-                feature=feature,
-                seed=feature_seed(self.seed, feature),
-                statistics=statistics,
-                exemplars=self.source.exemplars(feature, "propose"),
-                token_table=self.source.token_table(feature),
-                contexts=self.source.exemplars(feature, "test"),
-                tokenization=self.subject,
-                thresholds=self.thresholds,
-            ),
+            dossier=dossier_of(feature, self.source, self.subject, self.thresholds, self.seed),
             proposed=self.corpus.feature("propose", feature),
             scale=statistics.scale,
             agentic=self.agentic,

@@ -16,11 +16,26 @@ from tools.database import Database
 from tools.errors import ActivationNotFinite, CorpusChanged, NothingToScore, SubjectChanged
 from tools.harvest.firings import Firings, Progress, SampleLayout, find_firings, lay_out
 from tools.harvest.sampling import CorpusSample, Window, sample_corpus
+from tools.harvest.store import ExemplarStore
 
 MeasuredSplit = Literal["propose", "evaluate"]
 """Baselines learn from the one and are scored on the other; `test` served the experiments."""
 
 _SPLITS: tuple[MeasuredSplit, ...] = ("propose", "evaluate")
+
+
+def harvest_of(database: Database, run: Run) -> str:
+    """Key of the harvest that the run's exemplars are from.
+
+    Raises:
+        NothingToScore: the run has not measured a corpus yet.
+    """
+    key = RunStore(database).harvest(run)
+    if key is None:
+        raise NothingToScore(
+            f"run {run.name} has not measured its corpus yet; finish it with `saesage resume`."
+        )
+    return key
 
 
 def held_out_sample(database: Database, run: Run, subject: Subject) -> CorpusSample:
@@ -32,21 +47,15 @@ def held_out_sample(database: Database, run: Run, subject: Subject) -> CorpusSam
         CorpusChanged: the corpus gives other windows now.
         CorpusError: the corpus cannot be read.
     """
-    key = RunStore(database).harvest(run)
-    if key is None:
-        raise NothingToScore(
-            f"run {run.name} has not measured its corpus yet; finish it with `saesage resume`."
-        )
-    query = "SELECT subject, sample FROM harvests WHERE harvest = ?"
-    ((fingerprint, expected),) = database.rows(query, [key])
-    if subject.info.fingerprint != fingerprint:
+    key, store = harvest_of(database, run), ExemplarStore(database)
+    if subject.info.fingerprint != store.subject(key):
         raise SubjectChanged(
             f"the features of run {run.name} were explained under another model or SAE than the "
             "one that is there now, so scores would be of something else; bring the old files "
             "back, or start anew with `saesage explain --new`."
         )
     sample = sample_corpus(subject, corpus_spec(run.config.corpus), run.config.seed)
-    if sample.fingerprint != expected:
+    if sample.fingerprint != store.sample(key):
         raise CorpusChanged(
             f"the corpus changed since run {run.name} began: what is held out now may be text "
             "that its hypotheses came from. Bring the old corpus back (python-stdlib: run the same "

@@ -16,7 +16,7 @@ from graphs.policies.protocols import (
     Thresholds,
 )
 from graphs.state import ExplainState, open_hypotheses
-from tools.activations import Subject
+from tools.activations import Subject, Tokenization
 from tools.exemplars import ExemplarSource
 
 
@@ -63,16 +63,27 @@ class ExplainContext:
 
     def dossier(self, feature: int) -> Dossier:
         """What policies are shown of `feature`."""
-        return Dossier(
-            feature=feature,
-            seed=feature_seed(self.seed, feature),
-            statistics=self.source.statistics(feature),
-            exemplars=self.source.exemplars(feature, "propose"),
-            token_table=self.source.token_table(feature),
-            contexts=self.source.exemplars(feature, "test"),
-            tokenization=self.subject,
-            thresholds=self.thresholds,
-        )
+        return dossier_of(feature, self.source, self.subject, self.thresholds, self.seed)
+
+
+def dossier_of(
+    feature: int,
+    source: ExemplarSource,
+    tokenization: Tokenization,
+    thresholds: Thresholds,
+    seed: int,
+) -> Dossier:
+    """What policies are shown of a feature in a run of that seed."""
+    return Dossier(
+        feature=feature,
+        seed=feature_seed(seed, feature),
+        statistics=source.statistics(feature),
+        exemplars=source.exemplars(feature, "propose"),
+        token_table=source.token_table(feature),
+        contexts=source.exemplars(feature, "test"),
+        tokenization=tokenization,
+        thresholds=thresholds,
+    )
 
 
 def feature_seed(seed: int, feature: int) -> int:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from evaluation.baselines.one_shot import REACH, OneShot, asks_language_model
+from evaluation.baselines.one_shot import REACH, OneShot
 from graphs.policies.language_model import LanguageModelPolicy
 from graphs.storage import open_database
 from tests.desks import REPLY, SPENT, Answering, desk, exemplar, listed
@@ -49,10 +49,10 @@ def test_one_shot_asks_a_language_model_once_where_the_run_did() -> None:
 
 
 def test_who_asks_a_language_model() -> None:
-    assert asks_language_model("language_model")
-    assert asks_language_model(POLICY)
-    assert not asks_language_model("symbolic")
-    assert not asks_language_model("tests.policies:ScriptedPolicy")
+    assert OneShot().asks("language_model")
+    assert OneShot().asks(POLICY)
+    assert not OneShot().asks("symbolic")
+    assert not OneShot().asks("tests.policies:ScriptedPolicy")
     assert OneShot().explain(desk(policy=POLICY, model=Answering(REPLY))).spent == SPENT
     assert "no language model" in OneShot().explain(desk(policy=POLICY)).missing
     unasked = Answering()

@@ -57,6 +57,10 @@ class Baseline(Protocol):
         """Who is said to have made the explanations."""
         ...
 
+    def asks(self, policy: str) -> bool:
+        """Whether it asks a language model in a run whose hypotheses that policy proposed."""
+        ...
+
     def recipe(self, agentic: Mapping[int, Candidate]) -> str:
         """What its explanations hang on beside the corpus, the run and the language model.
 

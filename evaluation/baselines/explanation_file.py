@@ -46,6 +46,10 @@ class ExplanationFile:
     """Hash of the file."""
     lines: Mapping[int, Line]
 
+    def asks(self, policy: str) -> bool:
+        """Never."""
+        return False
+
     def recipe(self, agentic: Mapping[int, Candidate]) -> str:
         """The file's content."""
         return self.digest

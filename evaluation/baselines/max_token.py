@@ -15,6 +15,10 @@ class MaxToken:
 
     name = "max_token"
 
+    def asks(self, policy: str) -> bool:
+        """Never."""
+        return False
+
     def recipe(self, agentic: Mapping[int, Candidate]) -> str:
         """Its version."""
         return "1"

@@ -55,6 +55,11 @@ class OneShot:
 
     name = "one_shot"
 
+    def asks(self, policy: str) -> bool:
+        """In runs of the language-model family."""
+        named = policy_class(policy)
+        return isinstance(named, type) and issubclass(named, LanguageModelPolicy)
+
     def recipe(self, agentic: Mapping[int, Candidate]) -> str:
         """The version of its prompt."""
         return f"2 {_prompt().hash}"
@@ -67,12 +72,12 @@ class OneShot:
         """
         if not desk.top:
             return missing(self.name, desk.feature, NEVER_FIRES)
-        if not asks_language_model(desk.policy):
+        if not self.asks(desk.policy):
             rule = carrying_rule(desk.top, desk.scale)
             return by_rule(self.name, desk.feature, propose(rule))
         if desk.model is None:
-            reason = "there is no language model to ask; the configuration has no `llm` section"
-            return missing(self.name, desk.feature, reason)
+            reason = "there is no language model to ask: no `llm` section, or no key"
+            return replace(missing(self.name, desk.feature, reason), may_come=True)
         return self._asked(desk, desk.model)
 
     def _asked(self, desk: Desk, model: LanguageModel) -> Candidate:
@@ -143,16 +148,6 @@ def _read(reply: OneShotReply, last: bool) -> Proposal:
         note = f"its rule was left out: {clean(str(error), 120)}"
         return Proposal(statement=description, note=note)
     return Proposal(statement=description, rule=rule.to_json())
-
-
-def asks_language_model(policy: str) -> bool:
-    """Whether a policy, by name or import path, is of the language model's family.
-
-    Raises:
-        PolicyError: the name is unknown or cannot be imported.
-    """
-    named = policy_class(policy)
-    return isinstance(named, type) and issubclass(named, LanguageModelPolicy)
 
 
 @cache

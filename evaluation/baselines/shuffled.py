@@ -17,6 +17,10 @@ class Shuffled:
 
     name = "shuffled"
 
+    def asks(self, policy: str) -> bool:
+        """Never."""
+        return False
+
     def recipe(self, agentic: Mapping[int, Candidate]) -> str:
         """The explanations that are shuffled."""
         return "1 " + " ".join(agentic[feature].digest for feature in _explained(agentic))

@@ -108,6 +108,10 @@ class UnigramTable:
 
     name = "unigram_table"
 
+    def asks(self, policy: str) -> bool:
+        """Never."""
+        return False
+
     def recipe(self, agentic: Mapping[int, Candidate]) -> str:
         """Its version."""
         return "1"
@@ -124,6 +128,10 @@ class BigramTable:
     """The mean activation of each token of the propose split after the token before it."""
 
     name = "bigram_table"
+
+    def asks(self, policy: str) -> bool:
+        """Never."""
+        return False
 
     def recipe(self, agentic: Mapping[int, Candidate]) -> str:
         """Its version."""

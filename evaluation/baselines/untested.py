@@ -14,6 +14,10 @@ class Untested:
 
     name = "untested"
 
+    def asks(self, policy: str) -> bool:
+        """Never."""
+        return False
+
     def recipe(self, agentic: Mapping[int, Candidate]) -> str:
         """Its version."""
         return "1"

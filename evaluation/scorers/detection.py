@@ -13,7 +13,7 @@ from evaluation.draws.drawn import DrawnText
 from evaluation.draws.passages import fire_or_not
 from evaluation.exam import Exam
 from evaluation.judges.judge import Answers, Detection, Judge
-from evaluation.scorers.figures import Figures, too_few
+from evaluation.scorers.figures import Figures, rounded, too_few
 from evaluation.scores import Score, Trivial
 from evaluation.statistics import auroc, balanced_accuracy
 
@@ -95,7 +95,7 @@ def _details(
             "kind": text.kind,
             "fires": text.kind == "firing",
             "said": said.fires,
-            "score": float(f"{said.score:.4g}"),
+            "score": rounded(said.score),
         }
         for text, said in answered
     ]

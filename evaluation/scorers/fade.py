@@ -14,7 +14,7 @@ from evaluation.candidate import Candidate
 from evaluation.exam import Exam
 from evaluation.held_out import Passage
 from evaluation.judges.judge import Answers, Judge
-from evaluation.scorers.figures import Figures, too_few
+from evaluation.scorers.figures import Figures, rounded, too_few
 from evaluation.scorers.natural import as_long_as, natural_text
 from evaluation.scorers.written import too_few_written, usable, written
 from evaluation.scores import Score, Trivial
@@ -165,7 +165,7 @@ def _rated(exam: Exam, count: int) -> tuple[list[Passage], Floats]:
 
 
 def _shares(exam: Exam, values: Sequence[float]) -> list[float]:
-    return [float(f"{value / exam.scale:.4g}") for value in values]
+    return [rounded(value / exam.scale) for value in values]
 
 
 def _signed(separation: Statistic) -> Statistic:

@@ -93,6 +93,11 @@ class Figures:
         )
 
 
+def rounded(value: float) -> float:
+    """A number as details show it: to four digits."""
+    return float(f"{value:.4g}")
+
+
 def too_few(answers: Answers[Any]) -> str:
     """Why answers say nothing of the explanation, more than half missing; else empty."""
     if answers.failure_rate <= MOST_MISSING:

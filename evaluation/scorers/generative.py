@@ -13,7 +13,7 @@ from evaluation.candidate import Candidate
 from evaluation.draws.drawn import window_stretch
 from evaluation.exam import Exam
 from evaluation.judges.judge import Answers, Judge
-from evaluation.scorers.figures import Figures
+from evaluation.scorers.figures import Figures, rounded
 from evaluation.scorers.written import (
     MeasuredText,
     WrittenTexts,
@@ -88,8 +88,8 @@ def _separation(exam: Exam, metric: str, texts: WrittenTexts) -> Score:
     firing, silent = usable(texts.firing), usable(texts.silent)
     maxima = [text.largest for text in (*firing, *silent)]
     details = {
-        "firing": [_rounded(text.largest / exam.scale) for text in firing],
-        "silent": [_rounded(text.largest / exam.scale) for text in silent],
+        "firing": [rounded(text.largest / exam.scale) for text in firing],
+        "silent": [rounded(text.largest / exam.scale) for text in silent],
     }
     figures = Figures(exam, texts.both, details)
     if reason := too_few_written(texts.firing) or too_few_written(texts.silent):
@@ -120,9 +120,5 @@ def _natural_share(exam: Exam, lengths: Iterable[int]) -> float:
 
 
 def _row(exam: Exam, text: MeasuredText) -> dict[str, Any]:
-    normalized = _rounded(text.largest / exam.scale)
-    return {"text": text.text, "max": _rounded(text.largest), "normalized": normalized}
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.4g}")
+    normalized = rounded(text.largest / exam.scale)
+    return {"text": text.text, "max": rounded(text.largest), "normalized": normalized}

@@ -15,7 +15,7 @@ from evaluation.draws.drawn import DrawnText
 from evaluation.draws.snippets import balanced_snippets, sage_snippets
 from evaluation.exam import Exam
 from evaluation.judges.judge import Answers, Judge
-from evaluation.scorers.figures import Figures, too_few
+from evaluation.scorers.figures import Figures, rounded, too_few
 from evaluation.scores import Score, Trivial
 from evaluation.statistics import pooled_pearson
 
@@ -106,7 +106,7 @@ def _without_near_misses(
         [values for _, values in others], [text.passage.activations for text, _ in others]
     )
     r = float(statistic(np.ones((1, len(others))))[0]) if others else math.nan
-    return None if math.isnan(r) else float(f"{r:.4g}")
+    return None if math.isnan(r) else rounded(r)
 
 
 def _details(
@@ -125,4 +125,4 @@ def _details(
 
 
 def _rounded(values: NDArray[np.floating]) -> list[float]:
-    return [float(f"{value:.4g}") for value in values]
+    return [rounded(value) for value in values.tolist()]

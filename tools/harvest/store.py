@@ -119,6 +119,11 @@ class ExemplarStore:
         rows = self._database.rows("SELECT subject FROM harvests WHERE harvest = ?", [key])
         return rows[0][0]
 
+    def sample(self, key: str) -> str:
+        """Fingerprint of the windows that harvest `key` measured."""
+        rows = self._database.rows("SELECT sample FROM harvests WHERE harvest = ?", [key])
+        return rows[0][0]
+
     def firings(self, key: str) -> dict[int, int]:
         """Number of active tokens of every feature that harvest `key` ever looked at."""
         rows = self._database.rows(
