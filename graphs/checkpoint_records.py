@@ -21,8 +21,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-Typed = tuple[str, bytes]
-"""A serialised value: the serializer's name for the format, and the bytes."""
+from graphs.checkpoint_values import Stored, revive
 
 
 class Address(NamedTuple):
@@ -44,11 +43,11 @@ class StoredWrite(NamedTuple):
     task_path: str
     idx: int
     channel: str
-    value: Typed
+    value: Stored
 
     def revived(self, serde: SerializerProtocol) -> PendingWrite:
         """The write as LangGraph wants it."""
-        return self.task_id, self.channel, serde.loads_typed(self.value)
+        return self.task_id, self.channel, revive(self.value, serde)
 
 
 class TaskWrites(NamedTuple):
@@ -69,7 +68,7 @@ class StoredCheckpoint:
     skeleton: Mapping[str, Any]
     """The LangGraph checkpoint without `channel_values`."""
     metadata: Mapping[str, Any]
-    values: Mapping[str, Typed] = field(default_factory=dict[str, Typed])
+    values: Mapping[str, Stored] = field(default_factory=dict[str, Stored])
     """By channel. To be saved: the changed ones. Loaded: all, or those asked for."""
     writes: Sequence[StoredWrite] = ()
     """The pending writes in the order LangGraph applies them."""
@@ -81,7 +80,7 @@ class StoredCheckpoint:
 
     def revived(self, serde: SerializerProtocol) -> CheckpointTuple:
         """The checkpoint as LangGraph wants it."""
-        values = {name: serde.loads_typed(typed) for name, typed in self.values.items()}
+        values = {name: revive(stored, serde) for name, stored in self.values.items()}
         parent = self.address._replace(checkpoint_id=self.parent_id) if self.parent_id else None
         return CheckpointTuple(
             config=self.address.config(),
@@ -116,7 +115,7 @@ def history(
             if write.channel == channel:
                 writes.appendleft(write.revived(serde))
         if seed := ancestor.values.get(channel):
-            return {"writes": [*writes], "seed": serde.loads_typed(seed)}
+            return {"writes": [*writes], "seed": revive(seed, serde)}
     return {"writes": [*writes]}
 
 

@@ -14,7 +14,9 @@ from dataclasses import replace
 
 from duckdb import DuckDBPyConnection
 
+from graphs.checkpoint_items import ITEMS_DDL, ItemKeeper, fetch, referring, resolved, sweep
 from graphs.checkpoint_records import Address, StoredCheckpoint, StoredWrite, TaskWrites, to_json
+from graphs.checkpoint_values import Stored
 from tools.database import insert
 
 DDL = (
@@ -42,17 +44,16 @@ DDL = (
         channel VARCHAR NOT NULL,
         type VARCHAR NOT NULL,
         value BLOB NOT NULL)""",
+    ITEMS_DDL,
 )
-"""The tables: checkpoints without their values, values by channel and version, pending writes."""
+"""The tables: checkpoints without their values, values by channel and version, pending writes, and
+the items of long lists that values and writes refer to."""
 
-_TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
+_TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "checkpoint_items")
 
 _AT = "thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?"
 
 _AMONG = "thread_id = ? AND checkpoint_ns = ? AND checkpoint_id IN (SELECT unnest(?))"
-
-_BATCH = 100
-"""Ancestors loaded at once; LangGraph's default number of updates between two snapshots."""
 
 
 def newest(connection: DuckDBPyConnection, threads: Iterable[str]) -> dict[tuple[str, str], str]:
@@ -67,6 +68,7 @@ def newest(connection: DuckDBPyConnection, threads: Iterable[str]) -> dict[tuple
 
 def save(
     connection: DuckDBPyConnection,
+    keeper: ItemKeeper,
     checkpoints: Sequence[StoredCheckpoint],
     replaced: Iterable[StoredCheckpoint],
 ) -> None:
@@ -74,6 +76,7 @@ def save(
 
     Args:
         connection: Inside a transaction.
+        keeper: Stores the items of lists.
         checkpoints: Each of another thread or namespace.
         replaced: Those among them of which an earlier one of the same id may be stored.
     """
@@ -84,8 +87,12 @@ def save(
         for each in checkpoints
     ]
     insert(connection, "checkpoints", heads)
+    keeper.keep(
+        connection,
+        [(each.address.thread_id, value) for each in checkpoints for value in each.values.values()],
+    )
     blobs = [
-        (*each.address[:2], channel, version, *each.values[channel])
+        (*each.address[:2], channel, version, *referring(each.values[channel]))
         for each in checkpoints
         for channel, version in _keys(each)
     ]
@@ -108,7 +115,9 @@ def _keys(checkpoint: StoredCheckpoint) -> list[tuple[str, str]]:
     return [(channel, versions[channel]) for channel in checkpoint.values]
 
 
-def save_writes(connection: DuckDBPyConnection, tasks: Sequence[TaskWrites]) -> None:
+def save_writes(
+    connection: DuckDBPyConnection, keeper: ItemKeeper, tasks: Sequence[TaskWrites]
+) -> None:
     """Store the writes of tasks, all different: what one saved before stands, `idx < 0` does not.
 
     A task that runs again after a crash must not change results that were already saved; its
@@ -121,6 +130,7 @@ def save_writes(connection: DuckDBPyConnection, tasks: Sequence[TaskWrites]) -> 
     )
     saved = set(found.fetchall())
     rows: list[tuple[object, ...]] = []
+    values: list[tuple[str, Stored]] = []
     for address, task_id, writes in tasks:
         place = (*address, task_id)
         kept = [write for write in writes if write.idx < 0 or (*place, write.idx) not in saved]
@@ -129,7 +139,9 @@ def save_writes(connection: DuckDBPyConnection, tasks: Sequence[TaskWrites]) -> 
                 f"DELETE FROM checkpoint_writes WHERE {_AT} AND task_id = ? AND idx = ANY(?)",
                 [*place, replaced],
             )
-        rows += [(*address, *write[:-1], *write.value) for write in kept]
+        rows += [(*address, *write[:-1], *referring(write.value)) for write in kept]
+        values += [(address.thread_id, write.value) for write in kept]
+    keeper.keep(connection, values)
     insert(connection, "checkpoint_writes", rows)
 
 
@@ -168,7 +180,7 @@ def load(
     checkpoints: Sequence[StoredCheckpoint],
     channels: Collection[str] | None = None,
 ) -> list[StoredCheckpoint]:
-    """Add the values and writes, of all channels or of those named, in two statements."""
+    """Add the values and writes, of all channels or of those named, in a few statements."""
     if not checkpoints:
         return []
     threads = list({checkpoint.address.thread_id for checkpoint in checkpoints})
@@ -186,14 +198,17 @@ def load(
         f"AND checkpoint_id IN (SELECT unnest(?)) {wanted} ORDER BY task_path, task_id, idx",
         [threads, ids, *names],
     )
+    written = found.fetchall()
+    items = fetch(connection, threads, [*blobs.values(), *(row[7:] for row in written)])
     writes: defaultdict[Address, list[StoredWrite]] = defaultdict(list)
-    for row in found.fetchall():
-        writes[Address(*row[:3])].append(StoredWrite(*row[3:7], value=row[7:]))
+    for row in written:
+        value = resolved(row[0], row[7:], items)
+        writes[Address(*row[:3])].append(StoredWrite(*row[3:7], value=value))
     return [
         replace(
             checkpoint,
             values={
-                channel: blobs[key]
+                channel: resolved(key[0], blobs[key], items)
                 for channel, version in checkpoint.versions.items()
                 if (key := (*checkpoint.address[:2], channel, version)) in blobs
             },
@@ -201,47 +216,6 @@ def load(
         )
         for checkpoint in checkpoints
     ]
-
-
-def lineage(
-    connection: DuckDBPyConnection, checkpoint: StoredCheckpoint, channels: Collection[str]
-) -> list[StoredCheckpoint]:
-    """Load the ancestors that a `DeltaChannel`'s value is rebuilt from, parent first.
-
-    A delta channel is stored as the writes since its last snapshot, so the line goes back to where
-    each of the channels has a value, or to the thread's first checkpoint.
-    """
-    line = _ancestors(connection, checkpoint)
-    missing = set(channels)
-    needed: list[StoredCheckpoint] = []
-    for start in range(0, len(line), _BATCH):
-        for ancestor in load(connection, line[start : start + _BATCH], channels):
-            if not missing:
-                return needed
-            needed.append(ancestor)
-            missing -= ancestor.values.keys()
-    return needed
-
-
-def superseded(connection: DuckDBPyConnection, thread_id: str) -> list[StoredCheckpoint]:
-    """The checkpoints of a thread without which the newest of each namespace is still whole."""
-    found = find(connection, thread_id)
-    newest: dict[str, StoredCheckpoint] = {}
-    delta_channels: defaultdict[str, set[str]] = defaultdict(set)
-    for checkpoint in found:
-        namespace = checkpoint.address.checkpoint_ns
-        newest.setdefault(namespace, checkpoint)
-        # The only trace of a delta channel that a saver sees. Older checkpoints count too: a
-        # channel that has become an ordinary one may have no value of its own yet.
-        delta_channels[namespace].update(
-            checkpoint.metadata.get("counters_since_delta_snapshot") or ()
-        )
-    kept = {checkpoint.address for checkpoint in newest.values()}
-    for namespace, checkpoint in newest.items():
-        channels = delta_channels[namespace] & checkpoint.versions.keys()
-        channels -= load(connection, [checkpoint], channels)[0].values.keys()
-        kept |= {ancestor.address for ancestor in lineage(connection, checkpoint, channels)}
-    return [checkpoint for checkpoint in found if checkpoint.address not in kept]
 
 
 def discard(
@@ -266,6 +240,7 @@ def discard(
                 FROM checkpoints WHERE thread_id = $thread_id))""",
         {"thread_id": thread_id},
     )
+    sweep(connection, thread_id)
 
 
 def delete(connection: DuckDBPyConnection, thread_id: str) -> None:
@@ -282,16 +257,3 @@ def copy(connection: DuckDBPyConnection, source: str, target: str) -> None:
             "WHERE thread_id = ?",
             [target, source],
         )
-
-
-def _ancestors(
-    connection: DuckDBPyConnection, checkpoint: StoredCheckpoint
-) -> list[StoredCheckpoint]:
-    found = find(connection, *checkpoint.address[:2])
-    by_id = {each.address.checkpoint_id: each for each in found}
-    line: list[StoredCheckpoint] = []
-    parent = by_id.get(checkpoint.parent_id or "")
-    while parent is not None:
-        line.append(parent)
-        parent = by_id.get(parent.parent_id or "")
-    return line

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from duckdb import DuckDBPyConnection
 
 from graphs import checkpoint_store as store
+from graphs.checkpoint_items import ItemKeeper
 from graphs.checkpoint_records import StoredCheckpoint, TaskWrites
 from graphs.projecting import Change, Projection
 from tools.database import Database
@@ -42,6 +43,7 @@ class CheckpointWriter:
         self._group = GroupCommit(self._commit)
         self._newest: OrderedDict[str, tuple[str, Mapping[str, Any]]] = OrderedDict()
         self._guard = threading.Lock()
+        self._keeper = ItemKeeper()
 
     def remembered(self, thread_id: str, checkpoint_id: str) -> Mapping[str, Any] | None:
         """The values of a thread's root checkpoint that was stored last here; None if unknown."""
@@ -64,15 +66,28 @@ class CheckpointWriter:
         """Store what a task wrote; return when it is committed."""
         self._group.add(writes)
 
+    def forget(self, thread_id: str) -> None:
+        """Hear, within a transaction, that something of a thread was deleted."""
+        self._keeper.forget(thread_id)
+
     def _commit(self, changes: Sequence[NewCheckpoint | TaskWrites]) -> None:
-        with self._database.transaction() as connection:
-            for wave in _waves(changes):
-                checkpoints = [change for change in wave if isinstance(change, NewCheckpoint)]
-                writes = [change for change in wave if isinstance(change, TaskWrites)]
-                if checkpoints:
-                    self._save(connection, checkpoints)
-                if writes:
-                    store.save_writes(connection, writes)
+        try:
+            with self._database.transaction() as connection:
+                for wave in _waves(changes):
+                    self._store(connection, wave)
+        except BaseException:
+            self._keeper.clear()
+            raise
+
+    def _store(
+        self, connection: DuckDBPyConnection, wave: Sequence[NewCheckpoint | TaskWrites]
+    ) -> None:
+        checkpoints = [change for change in wave if isinstance(change, NewCheckpoint)]
+        writes = [change for change in wave if isinstance(change, TaskWrites)]
+        if checkpoints:
+            self._save(connection, checkpoints)
+        if writes:
+            store.save_writes(connection, self._keeper, writes)
 
     def _save(self, connection: DuckDBPyConnection, new: Sequence[NewCheckpoint]) -> None:
         newest = store.newest(connection, {checkpoint.place[0] for checkpoint in new})
@@ -81,6 +96,7 @@ class CheckpointWriter:
         stored = [checkpoint.stored for checkpoint in new]
         store.save(
             connection,
+            self._keeper,
             stored,
             replaced=[
                 each

@@ -23,6 +23,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from graphs import checkpoint_store as store
 from graphs.checkpoint_async import ThreadedSaver
+from graphs.checkpoint_lineage import lineage, superseded
 from graphs.checkpoint_records import (
     Address,
     StoredCheckpoint,
@@ -33,6 +34,7 @@ from graphs.checkpoint_records import (
     place,
     strict_serializer,
 )
+from graphs.checkpoint_values import dump
 from graphs.checkpoint_writer import CheckpointWriter, NewCheckpoint
 from graphs.projecting import Change, Projection
 from tools.database import Database
@@ -42,8 +44,9 @@ class DuckDBSaver(ThreadedSaver):
     """Keeps LangGraph's checkpoints in a DuckDB file.
 
     Each step stores the checkpoint without its values as JSON, and the values of the channels
-    that changed. Safe under threads; every change is one transaction. Leaving its `with` (or
-    `async with`) block closes the database.
+    that changed: of a long list, only the items that are new to the thread. Safe under threads;
+    every change is one transaction. A thread that is written by one saver must not be pruned by
+    another one at the same time. Leaving its `with` (or `async with`) block closes the database.
     """
 
     def __init__(
@@ -171,7 +174,7 @@ class DuckDBSaver(ThreadedSaver):
             {key: part for key, part in checkpoint.items() if key != "channel_values"},
             get_serializable_checkpoint_metadata(config, metadata),
             # A channel emptied by this step has a new version and no value: nothing is stored.
-            {c: self.serde.dumps_typed(values[c]) for c in new_versions if c in values},
+            {c: dump(values[c], self.serde) for c in new_versions if c in values},
         )
         before: Mapping[str, Any] = {}
         if self.projection and parent_id and checkpoint_ns == "":
@@ -191,7 +194,7 @@ class DuckDBSaver(ThreadedSaver):
         address = Address(thread_id, checkpoint_ns, checkpoint_id or "")
         rows = {
             (idx := WRITES_IDX_MAP.get(channel, position)): StoredWrite(
-                task_id, task_path, idx, channel, self.serde.dumps_typed(value)
+                task_id, task_path, idx, channel, dump(value, self.serde)
             )
             for position, (channel, value) in enumerate(writes)
         }
@@ -210,9 +213,8 @@ class DuckDBSaver(ThreadedSaver):
         with self.database.transaction() as connection:
             doomed = store.find(connection, run_ids=run_ids)
             for thread_id in {checkpoint.address.thread_id for checkpoint in doomed}:
-                store.discard(
-                    connection, thread_id, [c for c in doomed if c.address.thread_id == thread_id]
-                )
+                own = [c for c in doomed if c.address.thread_id == thread_id]
+                self._discard(connection, thread_id, own)
                 self._project_again(connection, thread_id)
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
@@ -246,7 +248,7 @@ class DuckDBSaver(ThreadedSaver):
                 if strategy == "delete":
                     self._forget(connection, thread_id)
                 else:
-                    store.discard(connection, thread_id, store.superseded(connection, thread_id))
+                    self._discard(connection, thread_id, superseded(connection, thread_id))
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -254,7 +256,7 @@ class DuckDBSaver(ThreadedSaver):
         """Get what the values of delta channels are rebuilt from, read together."""
         with self.database.transaction() as connection:
             target = store.find(connection, *place(config), limit=1)
-            line = store.lineage(connection, target[0], channels) if target else []
+            line = lineage(connection, target[0], channels) if target else []
         return {channel: history(channel, line, self.serde) for channel in channels}
 
     def _values(self, thread_id: str, checkpoint_id: str) -> Mapping[str, Any]:
@@ -265,8 +267,18 @@ class DuckDBSaver(ThreadedSaver):
         found = self.get_tuple(Address(thread_id, "", checkpoint_id).config())
         return found.checkpoint["channel_values"] if found else {}
 
+    def _discard(
+        self,
+        connection: DuckDBPyConnection,
+        thread_id: str,
+        doomed: Iterable[StoredCheckpoint],
+    ) -> None:
+        store.discard(connection, thread_id, doomed)
+        self._writer.forget(thread_id)
+
     def _forget(self, connection: DuckDBPyConnection, thread_id: str) -> None:
         store.delete(connection, thread_id)
+        self._writer.forget(thread_id)
         if self.projection:
             self.projection.forget(connection, thread_id)
 

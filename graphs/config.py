@@ -130,6 +130,8 @@ class CorpusConfig(Section):
     """Window length in tokens, special tokens included; null for the SAE's own."""
     column: str = "text"
     """The text column of .jsonl, .csv and .parquet files."""
+    memory_gib: PositiveFloat = 2.0
+    """What measuring the corpus may take beside model, SAE and text; decides no result."""
 
 
 class BudgetConfig(LlmBudget):
@@ -183,6 +185,9 @@ class RunConfig(Section):
     budget: BudgetConfig = BudgetConfig()
     thresholds: ThresholdsConfig = ThresholdsConfig()
     seed: int = Field(default=0, ge=0, lt=2**63)
+    concurrency: PositiveInt | None = None
+    """Features explained at a time; None: as many as `llm.concurrency` where a language model is
+    asked, else a few."""
     database: str = "runs/saesage.duckdb"
 
     @field_validator("features", mode="before")
@@ -225,11 +230,13 @@ class RunConfig(Section):
     def config_hash(self) -> str:
         """Hash over what determines the result.
 
-        Where it is kept, how it is sent and who judges it afterwards are left out.
+        Where it is kept, how many at a time, in how much memory, how it is sent and who judges
+        it are left out.
         """
         llm: dict[str, Any] = dict.fromkeys(TRANSPORT_KEYS, True)
         llm["roles"] = {"__all__": TRANSPORT_KEYS, JUDGE: True}
-        exclude: dict[str, Any] = {"database": True, "llm": llm}
+        exclude: dict[str, Any] = {"database": True, "concurrency": True, "llm": llm}
+        exclude["corpus"] = {"memory_gib": True}
         if self.subject.factory is None:
             # Runs that were begun before there were factories keep their hashes.
             exclude["subject"] = {"factory": True}

@@ -16,8 +16,9 @@ from graphs.policies.protocols import (
     Thresholds,
 )
 from graphs.state import ExplainState, open_hypotheses
-from tools.activations import Subject, Tokenization
+from tools.activations import Tokenization
 from tools.exemplars import ExemplarSource
+from tools.scheduling.scheduler import Measuring
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class Limits:
 class ExplainContext:
     """The runtime context of the graph."""
 
-    subject: Subject
+    subject: Measuring
+    """Safe to share between threads."""
     source: ExemplarSource
     policies: Policies
     limits: Limits

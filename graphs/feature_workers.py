@@ -83,8 +83,9 @@ class FeatureWorkers:
         try:
             tries = [pool.submit(self._attempt, feature) for feature in features]
             # Python may overlook a signal that comes just before it begins to wait for good.
-            while wait(tries, timeout=GLANCE_SECONDS).not_done:
-                pass
+            waiting: Collection[Future[None]] = tries
+            while waiting:
+                waiting = wait(waiting, timeout=GLANCE_SECONDS).not_done
         except KeyboardInterrupt:
             self._stop()
             raise

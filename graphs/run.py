@@ -30,13 +30,18 @@ from tools.harvest.collection import collect_exemplars
 from tools.harvest.features import parse_features
 from tools.harvest.recent import RecentExemplars
 from tools.harvest.store import ExemplarStore
+from tools.scheduling.measured_texts import MeasuredTexts
+from tools.scheduling.scheduler import Scheduler
+
+OFFLINE_CONCURRENCY = 4
+"""Features at a time where none waits for a server: more share one processor without gain."""
 
 
 def finish_run(database: Database, run: Run, reporter: Reporter) -> None:
     """Explain every feature of `run` that has no final status yet.
 
-    Features that wait for a language model are explained side by side. One that cannot be
-    explained is recorded as failed, and the others go on.
+    Several are explained side by side. One that cannot be explained is recorded as failed, and the
+    others go on.
 
     Raises:
         SaesageError: the subject, corpus, policies, language model or database cannot be used at
@@ -45,9 +50,12 @@ def finish_run(database: Database, run: Run, reporter: Reporter) -> None:
     runs = RunStore(database)
     if runs.is_finished(run):
         return
-    with closing(Services(database, run)) as services:
+    with (
+        closing(Services(database, run)) as services,
+        closing(MeasuredTexts(database)) as measured,
+    ):
         try:
-            explainer = _prepare(database, run, services, reporter)
+            explainer = _prepare(database, run, services, measured, reporter)
         except SaesageError:
             runs.discard_unplanned(run)
             raise
@@ -63,9 +71,13 @@ def finish_run(database: Database, run: Run, reporter: Reporter) -> None:
 
 
 def _in_flight(run: Run, services: Services) -> int:
-    """Work that waits for a server is done side by side; work for the processor gains nothing."""
+    """As configured; else as many as a server answers, or as share the passes without one."""
+    if run.config.concurrency is not None:
+        return run.config.concurrency
     llm = run.config.llm
-    return llm.concurrency if llm is not None and services.asks_language_model else 1
+    if llm is not None and services.asks_language_model:
+        return llm.concurrency
+    return OFFLINE_CONCURRENCY
 
 
 class _Tally:
@@ -93,7 +105,13 @@ class _Tally:
         self._reporter.features(len(self._planned) - len(self._open), len(self._planned))
 
 
-def _prepare(database: Database, run: Run, services: Services, reporter: Reporter) -> Explainer:
+def _prepare(
+    database: Database,
+    run: Run,
+    services: Services,
+    measured: MeasuredTexts,
+    reporter: Reporter,
+) -> Explainer:
     config = run.config
     policies = load_policies(config, services)
     _check_corpus(run.config.corpus)
@@ -104,7 +122,7 @@ def _prepare(database: Database, run: Run, services: Services, reporter: Reporte
     saver = DuckDBSaver(database, serde=serde, projection=DomainProjection())
     source = ExemplarStore(database).source(harvest)
     context = ExplainContext(
-        subject=subject,
+        subject=Scheduler(subject, measured),
         source=RecentExemplars(source, features=_in_flight(run, services)),
         policies=policies,
         limits=Limits(
@@ -150,6 +168,7 @@ def _plan(database: Database, run: Run, subject: Subject, reporter: Reporter) ->
         request,
         config.seed,
         store,
+        memory_gib=config.corpus.memory_gib,
         progress=reporter.harvest,
     )
     runs.plan(run, collection.features, collection.harvest)

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 from graphs.runs import RUN_DDL
 from tools.database import Database, initialise
-from tools.harvest.store import EXEMPLAR_DDL
+from tools.harvest.schema import EXEMPLAR_DDL
 from tools.llm.ledger import LLM_DDL
+from tools.scheduling.measured_texts import MEASURED_DDL
 
 
 @contextmanager
@@ -20,5 +21,5 @@ def open_database(path: str, *, create: bool) -> Generator[Database]:
             version, or cannot be used; see `tools.errors`.
     """
     with Database.open(path, create=create) as database:
-        initialise(database, (*RUN_DDL, *EXEMPLAR_DDL, *LLM_DDL))
+        initialise(database, (*RUN_DDL, *EXEMPLAR_DDL, *LLM_DDL, *MEASURED_DDL))
         yield database

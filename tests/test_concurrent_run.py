@@ -15,6 +15,7 @@ import pytest
 
 from graphs.checkpointer import DuckDBSaver, strict_serializer
 from graphs.config import ROLES, parse_config
+from graphs.config_file import load_config
 from graphs.context import ExplainContext, Limits, Policies
 from graphs.explain import build_graph
 from graphs.explainer import Explainer
@@ -22,8 +23,10 @@ from graphs.findings import Findings, export_lines
 from graphs.policies.protocols import Thresholds
 from graphs.projection import DomainProjection, thread_of
 from graphs.records import RECORD_TYPES
+from graphs.run import finish_run
 from graphs.runs import RunStore
 from graphs.storage import open_database
+from tests.crashes import FEATURES, make_run
 from tests.fakes import FakeSubject, Planted, fake_corpus
 from tests.policies import ScriptedPolicy
 from tests.test_feature_workers import Workers
@@ -119,6 +122,56 @@ def test_side_by_side_finds_what_one_after_another_does(tmp_path: Path, measured
     alone = exported(tmp_path / "alone.duckdb", measured, in_flight=1)
     assert exported(tmp_path / "together.duckdb", measured, in_flight=N) == alone
     assert [record["status"] for record in alone] == ["explained"] * N
+
+
+class Quiet:
+    """A Reporter that stops the run at the given step, counted over all features."""
+
+    def __init__(self, last: float = float("inf")) -> None:
+        self.left, self.lock = last, threading.Lock()
+
+    def stage(self, message: str) -> None: ...
+    def harvest(self, done: int, total: int) -> None: ...
+    def features(self, done: int, total: int) -> None: ...
+    def step(self, feature: int, node: str) -> None:
+        with self.lock:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+
+
+def test_neither_company_nor_interrupts_change_an_export(tmp_path: Path) -> None:
+    path = make_run(tmp_path)
+
+    def finished(name: str, n: int, stops: tuple[int, ...] = ()) -> list[dict[str, Any]]:
+        config = load_config(path, [f"concurrency={n}"], database=str(tmp_path / f"{name}.duckdb"))
+        for stop in stops:
+            with open_database(config.database, create=True) as database:
+                run = RunStore(database).open(config)
+                with pytest.raises(KeyboardInterrupt):
+                    finish_run(database, run, Quiet(stop))
+        with open_database(config.database, create=True) as database:
+            run = RunStore(database).open(config)
+            finish_run(database, run, Quiet())
+            ((n_rows, n_distinct),) = database.rows(
+                "SELECT count(*), count(DISTINCT (feature, text_hash)) FROM measured_texts"
+            )
+            texts = "SELECT count(DISTINCT (feature, text)) FROM experiments"
+            assert [(n_distinct,)] == database.rows(texts) == [(n_rows,)]
+            records = map(json.loads, export_lines(Findings(database), run))
+            return [{**record, "seconds": None} for record in records]
+
+    serial = finished("serial", 1)
+    assert [record["feature"] for record in serial] == FEATURES
+    assert all(record["experiments"] for record in serial)
+    assert finished("concurrent", len(FEATURES)) == serial
+    assert finished("interrupted", len(FEATURES), stops=(7, 5, 9)) == serial
+
+
+def test_how_many_at_a_time_does_not_make_another_run() -> None:
+    configs = [parse_config({**CONFIG, **more}) for more in ({}, {"concurrency": 9})]
+    assert configs[0].config_hash == configs[1].config_hash
+    assert [config.concurrency for config in configs] == [None, 9]
 
 
 def test_exemplars_are_read_once_and_not_kept_for_ever(measured: Any) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +14,14 @@ import pytest
 from tests.fakes import DEFAULT_FEATURES, FakeSubject, Planted, fake_corpus, on_tokens
 from tools.corpus import CorpusSpec
 from tools.database import Database, initialise
-from tools.errors import ConfigError, FeatureOutOfRange, RunNotFound
-from tools.exemplars import SPLITS, Exemplar
+from tools.errors import ConfigError, CorpusError, FeatureOutOfRange, RunNotFound
+from tools.exemplars import SPLITS, Exemplar, TokenStatistic
 from tools.harvest.collection import Collection, collect_exemplars
 from tools.harvest.features import parse_features, resolve_features
 from tools.harvest.harvest import Harvest, harvest
 from tools.harvest.sampling import sample_corpus
-from tools.harvest.store import EXEMPLAR_DDL, ExemplarStore, identify_harvest
+from tools.harvest.schema import EXEMPLAR_DDL
+from tools.harvest.store import ExemplarStore, identify_harvest
 
 
 @pytest.fixture
@@ -50,6 +53,12 @@ def same(left: Exemplar, right: Exemplar) -> bool:
     return plain[0] == plain[1] and np.array_equal(left.activations, right.activations)
 
 
+def single(row: TokenStatistic) -> TokenStatistic:
+    """The row in the precision that is stored: that of the activations themselves."""
+    mean, share = np.array([row.mean_activation, row.share], np.float32).tolist()
+    return replace(row, mean_activation=mean, share=share)
+
+
 # The store
 
 
@@ -60,7 +69,7 @@ def test_what_is_read_is_what_was_harvested(spec: CorpusSpec, database: Database
     source = ExemplarStore(database).source(collected.harvest)
     for feature in range(8):
         assert source.statistics(feature) == expected.statistics(feature)
-        assert source.token_table(feature) == list(expected.token_table(feature))
+        assert source.token_table(feature) == [single(row) for row in expected.token_table(feature)]
         for split in SPLITS:
             stored, made = source.exemplars(feature, split), expected.exemplars(feature, split)
             assert len(stored) == len(made)
@@ -70,6 +79,55 @@ def test_what_is_read_is_what_was_harvested(spec: CorpusSpec, database: Database
     [harvest_row] = database.records("SELECT * FROM harvests")
     assert harvest_row["subject"] == subject.info.fingerprint
     assert harvest_row["n_tokens"] == source.statistics(0).n_tokens
+
+
+def test_sql_sees_one_row_for_each_exemplar_and_each_token(
+    spec: CorpusSpec, database: Database
+) -> None:
+    source = ExemplarStore(database).source(collect(FakeSubject(), spec, database, "0-7").harvest)
+    stored = [item for f in range(8) for split in SPLITS for item in source.exemplars(f, split)]
+    records = database.array_records("SELECT * EXCLUDE (harvest) FROM exemplars")
+    by_id = {(record["feature"], record["id"]): record for record in records}
+    assert len(by_id) == len(records) == len(stored) > 500
+    for item in stored:
+        record = by_id[item.feature, item.id]
+        lists: dict[str, Any] = {
+            name: tuple(record[name].tolist()) for name in ("token_ids", "tokens")
+        }
+        assert same(Exemplar(**(record | lists)), item)
+        assert record["activations"].dtype == np.float32
+    rows = database.rows("SELECT * EXCLUDE (harvest) FROM token_statistics ORDER BY feature, rank")
+    assert rows == [
+        (feature, rank, *astuple(row))
+        for feature in range(8)
+        for rank, row in enumerate(source.token_table(feature), start=1)
+    ]
+
+
+def test_a_window_is_stored_once_however_many_features_it_is_an_exemplar_of(
+    spec: CorpusSpec, database: Database
+) -> None:
+    for features in ("0-3", "2-7"):
+        collect(FakeSubject(), spec, database, features)
+    n_windows = database.rows("SELECT n_windows FROM harvests")[0][0]
+    numbers = sorted(database.rows("SELECT number FROM harvest_windows"))
+    assert numbers == sorted(set(numbers))
+    assert 0 < len(numbers) <= n_windows
+    [(referred,)] = database.rows("SELECT sum(len(windows)) FROM feature_exemplars")
+    assert referred > 3 * len(numbers)
+    twice = "SELECT token_id FROM harvest_tokens GROUP BY 1 HAVING count(*) > 1"
+    assert database.rows(twice) == []
+
+
+def test_other_text_under_the_same_name_is_refused(spec: CorpusSpec, database: Database) -> None:
+    subject, store = FakeSubject(), ExemplarStore(database)
+    identity = identify_harvest(subject.info, spec, subject.window_size, 0)
+    sample = sample_corpus(subject, spec, seed=0)
+    store.save(identity, harvest(subject, sample, [0]), [0])
+    shorter = replace(sample, windows=sample.windows[:-1], fingerprint="other")
+    with pytest.raises(CorpusError, match="gives other text.*another database file"):
+        store.save(identity, harvest(subject, shorter, [1]), [1])
+    assert store.missing(identity.key, [0, 1]) == (1,)
 
 
 def test_nothing_is_measured_twice(spec: CorpusSpec, database: Database) -> None:
@@ -111,7 +169,13 @@ def test_an_interrupted_save_leaves_nothing(
     monkeypatch.setattr(Harvest, "measured", stops_at_five)
     with pytest.raises(KeyboardInterrupt):
         collect(FakeSubject(), spec, database, "0-7")
-    for table in ("harvests", "exemplars", "feature_statistics", "feature_firings"):
+    for table in (
+        "harvests",
+        "exemplars",
+        "harvest_windows",
+        "feature_statistics",
+        "feature_firings",
+    ):
         assert database.rows(f"SELECT count(*) FROM {table}") == [(0,)]
     monkeypatch.setattr(Harvest, "measured", measured)
     collected = collect(FakeSubject(), spec, database, "0-7")

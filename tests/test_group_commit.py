@@ -111,9 +111,9 @@ def test_steps_of_many_threads_share_transactions(
     commits: list[int] = []
     save = checkpoint_writer.store.save
 
-    def counted(connection: Any, checkpoints: Any, replaced: Any) -> None:
+    def counted(connection: Any, keeper: Any, checkpoints: Any, replaced: Any) -> None:
         commits.append(len(checkpoints))
-        save(connection, checkpoints, replaced)
+        save(connection, keeper, checkpoints, replaced)
 
     monkeypatch.setattr(checkpoint_writer.store, "save", counted)
     graph = branching_graph(saver)

@@ -12,12 +12,22 @@ from sae_lens import SAE, TrainingSAE
 from torch import Tensor
 
 from tests.subjects import HEADS, TEXTS, WIDTH, make_model_dir, make_sae, make_sae_dir, one_thread
-from tools.model.encoders import ColumnEncoder, FullEncoder, SequenceEncoder, build_encoder
+from tools.model.encoders import (
+    ColumnEncoder,
+    Encoder,
+    FullEncoder,
+    SequenceEncoder,
+    TopKEncoder,
+    build_encoder,
+)
+from tools.model.fired import fired_at_most, fired_of
 from tools.model.sources import load_sae
 from tools.subject import SaeSource, SubjectSpec, load_subject
 
 FEATURES = [5, 0, 47, 5, *range(13, 40, 2)]
 """Out of order and one twice: columns must come as asked for."""
+
+DISTINCT = sorted(set(FEATURES), reverse=True)
 
 COLUMNWISE = ["standard", "jumprelu", "gated"]
 TRANSCODERS = [
@@ -45,6 +55,18 @@ def _one_thread() -> Generator[None]:
         yield
 
 
+def assert_fires_as_it_encodes(encoder: Encoder) -> None:
+    """What fires is what the dense encode has above zero, to the last bit."""
+    for features in (DISTINCT, list(range(48)), [47]):
+        with torch.inference_mode():
+            dense = encoder.encode(HIDDEN, KEEP, features)
+            rows, columns, values = encoder.fire(HIDDEN, KEEP, features)
+        assert len(set(zip(rows.tolist(), columns.tolist(), strict=True))) == len(rows)
+        found = torch.zeros_like(dense)
+        found[rows, columns] = values
+        torch.testing.assert_close(found, dense.clamp_min(0), atol=0, rtol=0)
+
+
 def assert_exact(sae_dir: Path, reference_dir: Path, *, reshape: bool = False) -> None:
     """What is loaded from `sae_dir` encodes as sae-lens does what it loads itself."""
     encoder = build_encoder(load_sae(SaeSource(path=str(sae_dir)), torch.device("cpu")))
@@ -54,6 +76,7 @@ def assert_exact(sae_dir: Path, reference_dir: Path, *, reshape: bool = False) -
         wanted = reference.encode(HIDDEN.unflatten(-1, (HEADS, -1)) if reshape else HIDDEN)
     expected: Tensor = wanted.to_dense()[KEEP][:, FEATURES]
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+    assert_fires_as_it_encodes(encoder)
     assert expected.abs().sum() > 0.1, "the test proves nothing if no feature is active"
     assert (expected == 0).any(), "nor if all are"
 
@@ -143,6 +166,7 @@ def test_columns_are_computed_alone_only_where_that_is_exact() -> None:
 
     assert all(isinstance(encoder(name), ColumnEncoder) for name in COLUMNWISE + TRANSCODERS)
     assert all(isinstance(encoder(name), FullEncoder) for name in COMPETING)
+    assert isinstance(encoder("topk"), TopKEncoder)
     assert isinstance(encoder("temporal", n_heads=2, bottleneck_factor=2), SequenceEncoder)
 
 
@@ -156,6 +180,9 @@ def test_long_batches_are_encoded_in_parts(monkeypatch: pytest.MonkeyPatch) -> N
     sae = make_sae(WIDTH, 48, "blocks.0.hook_resid_pre", "topk")
     whole = build_encoder(sae).encode(HIDDEN, KEEP, FEATURES)
     monkeypatch.setattr("tools.model.encoders._FULL_ENCODE_FLOATS", 150)
+    monkeypatch.setattr("tools.model.fired._CACHED_FLOATS", 150)
+    monkeypatch.setattr("tools.model.fired._LEAST_ROWS", 2)
+    assert_fires_as_it_encodes(build_encoder(sae))
     torch.testing.assert_close(build_encoder(sae).encode(HIDDEN, KEEP, FEATURES), whole)
 
 
@@ -164,3 +191,32 @@ def test_the_sae_computes_in_float32_at_least(tmp_path: Path, stored: str) -> No
     make_sae_dir(tmp_path, dtype=stored)
     sae = load_sae(SaeSource(path=str(tmp_path)), torch.device("cpu"))
     assert sae.W_enc.dtype == (torch.float64 if stored == "float64" else torch.float32)
+
+
+@pytest.mark.parametrize("width", [48, 100, 1536])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_k_largest_are_those_that_torch_picks(width: int, seed: int) -> None:
+    """Ties, NaN, infinities and rows of zeros included."""
+    random = torch.Generator().manual_seed(seed)
+    latents = torch.randn(200, width, generator=random) - seed % 3
+    if seed % 2:
+        latents = (latents * 2).round() / 2
+    latents[3] = 0
+    latents[4] = -torch.inf
+    latents[5, 7] = torch.nan
+    latents[6, 9] = torch.inf
+    values, columns = latents.topk(12, sorted=False)
+    expected = torch.zeros_like(latents).scatter(-1, columns, values.relu())
+    rows, columns, values = fired_at_most(latents, 12)
+    found = torch.zeros_like(latents)
+    found[rows, columns] = values
+    torch.testing.assert_close(found, expected, atol=0, rtol=0, equal_nan=True)
+    assert found.isnan().sum() == 1
+
+
+def test_what_is_not_finite_is_not_lost() -> None:
+    latents = torch.tensor([[0.0, -1.0, 2.0], [torch.nan, torch.inf, -torch.inf]])
+    rows, columns, values = fired_of(latents)
+    assert rows.tolist() == [0, 1, 1, 1]
+    assert columns.tolist() == [2, 0, 1, 2]
+    assert values.isfinite().tolist() == [True, False, False, False]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tools.errors import ActivationNotFinite
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,5 +105,41 @@ class Subject(Tokenization, Protocol):
 
         Returns:
             One array of shape (n_tokens, n_features) per window, BOS left out.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fired:
+    """What fires on some windows, as (row, column, value) triples in no particular order."""
+
+    rows: NDArray[np.int64]
+    """Shape (n_firings,): tokens, counted through all windows end to end, BOS left out."""
+    columns: NDArray[np.int64]
+    """Shape (n_firings,): indices into the features asked for."""
+    values: NDArray[np.float32]
+    """Shape (n_firings,): activations, all above zero and finite."""
+    failures: Mapping[int, ActivationNotFinite]
+    """Feature ids that gave NaN or an infinity, and where; nothing of them is in the triples."""
+
+
+@runtime_checkable
+class SparseSubject(Subject, Protocol):
+    """A Subject that can give what fires without laying out what does not.
+
+    A Subject need not be one: the harvest then takes `encode_windows`.
+    """
+
+    def firing_windows(self, windows: Sequence[Sequence[int]], features: Sequence[int]) -> Fired:
+        """The activations above zero that `encode_windows` gives, number for number.
+
+        Args:
+            windows: token ids without special tokens, each at most `window_size` long.
+            features: distinct feature ids.
+
+        Raises:
+            FeatureOutOfRange: a feature id is not one of the SAE's latents.
+            ActivationNotFinite: the model itself gives NaN or an infinity.
+            OutOfMemory: there is not enough memory for so many windows at once.
         """
         ...

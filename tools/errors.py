@@ -99,6 +99,12 @@ class TextTooLong(SubjectError):
     """A text has more tokens than the SAE's context."""
 
 
+class OutOfMemory(SubjectError):
+    """A batch of texts does not fit the device's memory."""
+
+    exit_code = EXIT_SOME_FAILED
+
+
 class EmptyText(SubjectError):
     """A text has no tokens once special tokens are set aside."""
 

@@ -76,7 +76,10 @@ class FeatureStatistics:
 
 @dataclass(frozen=True, slots=True)
 class TokenStatistic:
-    """What the propose split says of one token and one feature."""
+    """What the propose split says of one token and one feature.
+
+    Means and shares read back from a database have the precision of activations (float32).
+    """
 
     token_id: int
     token: str

@@ -18,24 +18,25 @@ from sae_lens import SAE
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tools.activations import SubjectInfo, TextActivations
+from tools.activations import Fired, SubjectInfo, TextActivations
 from tools.errors import (
-    ActivationNotFinite,
     ConfigError,
     EmptyText,
     FeatureOutOfRange,
     SubjectError,
-    TextTooLong,
     WidthMismatch,
 )
 from tools.model.bridge_reader import BridgeReader
 from tools.model.encoders import Encoder, build_encoder
 from tools.model.fingerprint import fingerprint
 from tools.model.hook_points import locate
+from tools.model.memory import explain_memory
+from tools.model.not_finite import MeasuredWindows
 from tools.model.readers import HookReader, Reader
 from tools.model.sae_settings import SaeSettings
 from tools.model.sources import SaeSource, load_model, load_sae, pick_device
 from tools.model.tokenization import TextTokens
+from tools.model.window_batches import WindowBatches
 
 __all__ = ["LoadedSubject", "SaeSource", "SubjectSpec", "load_subject"]
 
@@ -90,7 +91,7 @@ def load_subject(spec: SubjectSpec) -> LoadedSubject:
 
 @dataclass(eq=False)
 class LoadedSubject:
-    """A model and an SAE in memory; implements `tools.activations.Subject`.
+    """A model and an SAE in memory; implements `tools.activations.SparseSubject`.
 
     Safe under threads: forward passes happen one after the other.
     """
@@ -107,6 +108,7 @@ class LoadedSubject:
     _encoder: Encoder = field(init=False)
     _bos: list[int] = field(init=False)
     _left_out: frozenset[int] = field(init=False)
+    _batches: WindowBatches = field(init=False)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -118,6 +120,13 @@ class LoadedSubject:
         self.window_size = self.info.context_size - len(self._bos)
         if self.window_size < 1:
             raise SubjectError(f"{self.spec.sae} has no room in its context beside BOS")
+        self._batches = WindowBatches(
+            tuple(self._bos),
+            self.window_size,
+            self.info.vocabulary_size,
+            self._left_out,
+            self.model.device,
+        )
         self._encoder = build_encoder(self.sae)
         self._reader = self._find_reader()
         self._check_width()
@@ -155,36 +164,42 @@ class LoadedSubject:
         self._check_features(features)
         if not windows:
             return []
-        ids, keep = self._batch(windows)
-        with self._lock, torch.inference_mode():
+        ids, keep = self._batches.padded(windows)
+        measured = MeasuredWindows(windows, features, self.surfaces)
+        with self._lock, torch.inference_mode(), explain_memory(len(windows)):
             hidden = self._reader.read(ids)
             latents = self._encoder.encode(hidden, keep, features).float()
-            self._check_finite(windows, features, hidden[keep], latents)
-            rows = latents.cpu().numpy()
+            measured.check(hidden[keep], latents)
+            rows: NDArray[np.float32] = latents.cpu().numpy()
         if self._left_out:
-            rows = self._silence(windows, rows)
+            silent = self._batches.silent(windows)
+            rows = np.where(silent[:, None], np.float32(0), rows) if silent.any() else rows
         ends = np.cumsum([len(window) for window in windows])
         return np.split(rows, ends[:-1])
 
-    def _batch(self, windows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Token ids, right-padded behind their BOS, and which of them are the windows' own."""
-        lengths = np.array([len(window) for window in windows])
-        if lengths.max() > self.window_size:
-            raise self._too_long(int(lengths.max()))
-        start = len(self._bos)
-        ids = np.zeros((len(windows), start + max(1, int(lengths.max()))), dtype=np.int64)
-        ids[:, :start] = self._bos
-        for row, window in zip(ids, windows, strict=True):
-            row[start : start + len(window)] = window
-        if ids.max() >= self.info.vocabulary_size:
-            raise SubjectError(
-                f"token id {ids.max()} is not in the model's vocabulary of "
-                f"{self.info.vocabulary_size}; use the tokenizer that belongs to the model"
-            )
-        columns = np.arange(ids.shape[1])
-        keep = (columns >= start) & (columns < start + lengths[:, None])
-        device = self.model.device
-        return torch.from_numpy(ids).to(device), torch.from_numpy(keep).to(device)
+    def firing_windows(self, windows: Sequence[Sequence[int]], features: Sequence[int]) -> Fired:
+        """See `SparseSubject.firing_windows`."""
+        self._check_features(features)
+        if not windows or not features:
+            none = np.empty(0, np.int64)
+            return Fired(none, none, np.empty(0, np.float32), {})
+        ids, keep = self._batches.padded(windows)
+        measured = MeasuredWindows(windows, features, self.surfaces)
+        with self._lock, torch.inference_mode(), explain_memory(len(windows)):
+            hidden = self._reader.read(ids)
+            measured.check_hidden(hidden[keep])
+            found = self._encoder.fire(hidden, keep, features)
+            failures = measured.failures(found)
+            rows, columns, values = (part.cpu().numpy() for part in found)
+        wanted = np.ones(len(rows), np.bool_)
+        if failures:
+            failed = [column for column, feature in enumerate(features) if feature in failures]
+            wanted &= ~np.isin(columns, failed)
+        if self._left_out:
+            wanted &= ~self._batches.silent(windows)[rows]
+        if not wanted.all():
+            rows, columns, values = rows[wanted], columns[wanted], values[wanted]
+        return Fired(rows, columns, values.astype(np.float32, copy=False), failures)
 
     def _text_activations(
         self, text: str, ids: list[int], array: NDArray[np.float32]
@@ -194,13 +209,6 @@ class LoadedSubject:
         array = array if len(shown) == len(array) else array[shown]
         return TextActivations(text, tuple(ids), tuple(self.surfaces(ids)), array)
 
-    def _silence(
-        self, windows: Sequence[Sequence[int]], rows: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        flat = np.concatenate([np.asarray(window, dtype=np.int64) for window in windows])
-        silent = np.isin(flat, list(self._left_out))
-        return np.where(silent[:, None], np.float32(0), rows) if silent.any() else rows
-
     def _check_features(self, features: Sequence[int]) -> None:
         for feature in (min(features, default=0), max(features, default=0)):
             if not 0 <= feature < self.info.n_features:
@@ -208,38 +216,6 @@ class LoadedSubject:
                     f"feature {feature} does not exist: the SAE {self.info.sae} has features "
                     f"0 to {self.info.n_features - 1}"
                 )
-
-    def _too_long(self, length: int) -> TextTooLong:
-        return TextTooLong(
-            f"a text has {length} tokens, but at most {self.window_size} fit the context of "
-            f"{self.info.context_size} (special tokens included); shorten or split it"
-        )
-
-    def _check_finite(
-        self,
-        windows: Sequence[Sequence[int]],
-        features: Sequence[int],
-        hidden: Tensor,
-        latents: Tensor,
-    ) -> None:
-        """Hidden values are checked too: TopK may leave a NaN out of the latents asked for."""
-        finite = torch.isfinite(hidden).all() & torch.isfinite(latents).all()
-        if bool(finite):
-            return
-        bad = ~torch.isfinite(latents)
-        bad_rows = bad.any(dim=1) | ~torch.isfinite(hidden).all(dim=1)
-        row = int(bad_rows.nonzero()[0, 0])
-        ends = np.cumsum([len(window) for window in windows])
-        which = int(np.searchsorted(ends, row, side="right"))
-        columns = bad[row].nonzero()
-        feature = features[int(columns[0, 0])] if len(columns) else None
-        place = "the hook point" if feature is None else f"feature {feature}"
-        text = "".join(self.surfaces(windows[which]))[:80]
-        raise ActivationNotFinite(
-            f"NaN or infinity at {place} on text {which} of the batch ({text!r}); the weights "
-            "are damaged, or the dtype is too narrow: use dtype: float32",
-            feature,
-        )
 
     def _find_bos(self) -> list[int]:
         if not self.settings.prepend_bos:

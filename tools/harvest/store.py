@@ -7,45 +7,19 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from typing import Any
 
 import duckdb
 
 from tools.activations import SubjectInfo
 from tools.corpus import STDLIB_SOURCE, CorpusSpec
 from tools.corpus_files import corpus_files
-from tools.database import Database
-from tools.errors import RunNotFound
-from tools.exemplars import BANDS, Exemplar, FeatureStatistics, Split, TokenStatistic
+from tools.database import Database, insert
+from tools.errors import CorpusError
 from tools.harvest import bands, harvest, sampling
 from tools.harvest.harvest import Harvest
 from tools.harvest.sampling import CorpusSample
-from tools.harvest.tables import insert_features, insert_firings
-
-EXEMPLAR_DDL: tuple[str, ...] = (
-    """CREATE TABLE IF NOT EXISTS harvests (
-        harvest VARCHAR NOT NULL, subject VARCHAR NOT NULL, corpus VARCHAR NOT NULL,
-        seed BIGINT NOT NULL, window_size INTEGER NOT NULL, n_windows INTEGER NOT NULL,
-        n_tokens BIGINT NOT NULL, sample VARCHAR NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS feature_firings (
-        harvest VARCHAR NOT NULL, feature INTEGER NOT NULL, n_active_tokens BIGINT NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS exemplars (
-        harvest VARCHAR NOT NULL, feature INTEGER NOT NULL, id VARCHAR NOT NULL,
-        split VARCHAR NOT NULL, band VARCHAR NOT NULL, rank INTEGER NOT NULL,
-        document VARCHAR NOT NULL, position BIGINT NOT NULL, token_ids INTEGER[] NOT NULL,
-        tokens VARCHAR[] NOT NULL, activations FLOAT[] NOT NULL,
-        max_activation FLOAT NOT NULL, peak INTEGER NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS feature_statistics (
-        harvest VARCHAR NOT NULL, feature INTEGER NOT NULL, n_tokens BIGINT NOT NULL,
-        n_active_tokens BIGINT NOT NULL, n_active_windows BIGINT NOT NULL,
-        max_activation DOUBLE NOT NULL, scale DOUBLE NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS token_statistics (
-        harvest VARCHAR NOT NULL, feature INTEGER NOT NULL, rank INTEGER NOT NULL,
-        token_id INTEGER NOT NULL, token VARCHAR NOT NULL, n_present BIGINT NOT NULL,
-        n_active BIGINT NOT NULL, mean_activation DOUBLE NOT NULL, share DOUBLE NOT NULL)""",
-)
-"""Insert-only tables. `feature_firings` also knows features that were only looked at for a random
-draw; a feature with a row in `feature_statistics` has its exemplars stored."""
+from tools.harvest.stored import StoredExemplars
+from tools.harvest.tables import FeatureWriter, insert_firings
 
 _FEATURES_AT_ONCE = 32
 _SETTINGS = {
@@ -106,6 +80,11 @@ class ExemplarStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @property
+    def path(self) -> str:
+        """The database file, or `:memory:`."""
+        return self._database.path
+
     def missing(self, key: str, features: Sequence[int]) -> tuple[int, ...]:
         """Those of `features` whose exemplars harvest `key` does not hold, in their order."""
         rows = self._database.rows(
@@ -140,6 +119,9 @@ class ExemplarStore:
             identity: from `identify_harvest`.
             harvested: what the pass measured.
             features: those of its features to keep.
+
+        Raises:
+            CorpusError: what is stored of this harvest is of other text.
         """
         key = identity.key
         with self._database.transaction() as connection:
@@ -147,81 +129,30 @@ class ExemplarStore:
             known = self.firings(key)
             counts = {item: harvested.n_active_tokens(item) for item in harvested.features}
             _insert_harvest(connection, identity, harvested.sample)
+            writer = FeatureWriter(connection, key, harvested.sample)
             insert_firings(connection, key, {i: n for i, n in counts.items() if i not in known})
             # In chunks, because every exemplar of a thousand features would fill the memory.
             for start in range(0, len(missing), _FEATURES_AT_ONCE):
                 chunk = missing[start : start + _FEATURES_AT_ONCE]
-                insert_features(connection, key, [harvested.measured(item) for item in chunk])
+                writer.add([harvested.measured(item) for item in chunk])
 
     def source(self, key: str) -> StoredExemplars:
         """What harvest `key` measured, to be read by policies and nodes."""
         return StoredExemplars(self._database, key)
 
 
-class StoredExemplars:
-    """The stored results of one harvest. An ExemplarSource."""
-
-    def __init__(self, database: Database, key: str) -> None:
-        self._database = database
-        self._key = key
-
-    def statistics(self, feature: int) -> FeatureStatistics:
-        """Counts and scale of `feature`.
-
-        Raises:
-            RunNotFound: the harvest does not hold the feature.
-        """
-        records = self._database.records(
-            "SELECT * EXCLUDE (harvest) FROM feature_statistics WHERE harvest = ? AND feature = ?",
-            [self._key, feature],
-        )
-        if not records:
-            raise RunNotFound(
-                f"{self._database.path} holds no exemplars of feature {feature}; "
-                "name it in `features` and run `saesage explain` again."
-            )
-        return FeatureStatistics(**records[0])
-
-    def exemplars(self, feature: int, split: Split) -> Sequence[Exemplar]:
-        """The windows kept of one split, ordered by band and rank."""
-        records = self._database.array_records(
-            "SELECT * EXCLUDE (harvest) FROM exemplars "
-            "WHERE harvest = ? AND feature = ? AND split = ?",
-            [self._key, feature, split],
-        )
-        found = [_exemplar(record) for record in records]
-        return sorted(found, key=lambda item: (BANDS.index(item.band), item.rank))
-
-    def token_table(self, feature: int) -> Sequence[TokenStatistic]:
-        """Tokens that carry the feature's activation on the propose split, most first."""
-        records = self._database.array_records(
-            "SELECT * EXCLUDE (harvest, feature, rank) FROM token_statistics "
-            "WHERE harvest = ? AND feature = ? ORDER BY rank",
-            [self._key, feature],
-        )
-        return [TokenStatistic(**record) for record in records]
-
-
-def _exemplar(record: dict[str, Any]) -> Exemplar:
-    lists: dict[str, Any] = {
-        "token_ids": tuple(record["token_ids"].tolist()),
-        "tokens": tuple(record["tokens"].tolist()),
-    }
-    return Exemplar(**(record | lists))
-
-
 def _insert_harvest(
     connection: duckdb.DuckDBPyConnection, identity: HarvestIdentity, sample: CorpusSample
 ) -> None:
-    connection.execute(
-        "INSERT INTO harvests SELECT $key, $subject, $corpus, $seed, $window_size, $n_windows, "
-        "$n_tokens, $sample WHERE $key NOT IN (SELECT harvest FROM harvests)",
-        {
-            **asdict(identity),
-            "seed": sample.seed,
-            "window_size": sample.window_size,
-            "n_windows": len(sample.windows),
-            "n_tokens": sample.n_tokens,
-            "sample": sample.fingerprint,
-        },
-    )
+    stored = connection.execute("SELECT sample FROM harvests WHERE harvest = ?", [identity.key])
+    fingerprints = stored.fetchall()
+    if fingerprints and fingerprints != [(sample.fingerprint,)]:
+        raise CorpusError(
+            "The corpus gives other text than when it was measured first, under the same name, so "
+            "that features would not be comparable. Bring the old text back, or use another "
+            "database file."
+        )
+    if not fingerprints:
+        measured = (sample.seed, sample.window_size, len(sample.windows), sample.n_tokens)
+        named = (identity.key, identity.subject, identity.corpus)
+        insert(connection, "harvests", [(*named, *measured, sample.fingerprint)])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import eq
 from typing import Any, Protocol, cast
 
 import torch
@@ -18,9 +19,12 @@ from sae_lens import (
     SkipTranscoder,
     StandardSAE,
     TemporalSAE,
+    TopKSAE,
     Transcoder,
 )
 from torch import Tensor, nn
+
+from tools.model.fired import FiredLatents, fired_at_most, fired_in_parts, fired_of
 
 _FULL_ENCODE_FLOATS = 2**26
 """Most numbers that a full encode holds at once (256 MB as float32)."""
@@ -57,6 +61,19 @@ class Encoder(Protocol):
         """
         ...
 
+    def fire(self, hidden: Tensor, keep: Tensor, features: Sequence[int]) -> FiredLatents:
+        """What `encode` gives above zero (or not finite), without the zeros.
+
+        Args:
+            hidden: see `encode`.
+            keep: see `encode`.
+            features: distinct feature ids.
+
+        Returns:
+            Rows count the tokens kept, columns the features.
+        """
+        ...
+
 
 def build_encoder(sae: SAE[Any]) -> Encoder:
     """The cheapest exact encoder for the architecture of `sae`."""
@@ -64,6 +81,8 @@ def build_encoder(sae: SAE[Any]) -> Encoder:
         return SequenceEncoder(sae)
     if type(sae) in _COLUMNS and isinstance(sae.activation_fn, nn.ReLU):
         return ColumnEncoder(sae)
+    if type(sae) is TopKSAE:
+        return TopKEncoder(sae)
     return FullEncoder(sae)
 
 
@@ -79,9 +98,21 @@ class ColumnEncoder:
 
     def encode(self, hidden: Tensor, keep: Tensor, features: Sequence[int]) -> Tensor:
         """See `Encoder`."""
-        weights, *vectors = self._select(tuple(features))
+        return self._latents(hidden[keep], tuple(features))
+
+    def fire(self, hidden: Tensor, keep: Tensor, features: Sequence[int]) -> FiredLatents:
+        """See `Encoder`."""
+        wanted = tuple(features)
+
+        def find(tokens: Tensor) -> FiredLatents:
+            return fired_of(self._latents(tokens, wanted))
+
+        return fired_in_parts(hidden[keep], len(wanted), find)
+
+    def _latents(self, tokens: Tensor, features: tuple[int, ...]) -> Tensor:
+        weights, *vectors = self._select(features)
         # sae-lens' own input step: dtype, run-time normalisation, decoder bias.
-        inputs = self._sae.process_sae_in(hidden[keep])
+        inputs = self._sae.process_sae_in(tokens)
         if len(vectors) == 1:
             return torch.relu(inputs @ weights + vectors[0])
         if len(vectors) == 2:
@@ -90,6 +121,10 @@ class ColumnEncoder:
 
     def _select(self, features: tuple[int, ...]) -> tuple[Tensor, ...]:
         # Batch after batch asks for the same features: copy their columns once.
+        if _are_all(features, int(self._sae.cfg.d_sae)):
+            # The weights themselves: a copy of a wide SAE might not fit beside it.
+            vectors = [cast(Tensor, getattr(self._sae, name)) for name in self._vector_names]
+            return (self._sae.W_enc, *vectors)
         if features != self._selected:
             index = torch.tensor(features, dtype=torch.long, device=self._sae.W_enc.device)
             vectors = [cast(Tensor, getattr(self._sae, name)) for name in self._vector_names]
@@ -120,6 +155,49 @@ class FullEncoder:
         parts = [_pick(self._sae.encode(chunk), index) for chunk in chunks]
         return torch.cat(parts)
 
+    def fire(self, hidden: Tensor, keep: Tensor, features: Sequence[int]) -> FiredLatents:
+        """See `Encoder`."""
+        tokens = hidden[keep]
+        index = torch.tensor(list(features), dtype=torch.long, device=tokens.device)
+
+        def find(chunk: Tensor) -> FiredLatents:
+            return fired_of(_pick(self._sae.encode(chunk), index))
+
+        return fired_in_parts(tokens, int(self._sae.cfg.d_sae), find)
+
+
+class TopKEncoder(FullEncoder):
+    """TopK SAEs: what fires is what was picked, so it need not be scattered among zeros."""
+
+    def __init__(self, sae: TopKSAE) -> None:
+        """Take `sae`, of exactly this class."""
+        super().__init__(sae)
+        self._topk = sae
+        self._k = int(sae.cfg.k)
+        rescaled = sae.cfg.rescale_acts_by_decoder_norm
+        norms = cast(Tensor, sae.W_dec.detach().norm(dim=-1))
+        self._scale = norms if rescaled else None
+
+    def fire(self, hidden: Tensor, keep: Tensor, features: Sequence[int]) -> FiredLatents:
+        """See `Encoder`."""
+        width = int(self._topk.cfg.d_sae)
+        found = fired_in_parts(hidden[keep], width, self._find)
+        if _are_all(features, width):
+            return found
+        column_of = torch.full((width,), -1, dtype=torch.long, device=found.columns.device)
+        column_of[list(features)] = torch.arange(len(features), device=found.columns.device)
+        columns = column_of[found.columns]
+        asked = columns >= 0
+        return FiredLatents(found.rows[asked], columns[asked], found.values[asked])
+
+    def _find(self, tokens: Tensor) -> FiredLatents:
+        # Step by step as sae-lens does it, so that the numbers are the same to the last bit.
+        latents = self._topk.process_sae_in(tokens) @ self._topk.W_enc
+        latents += self._topk.b_enc
+        if self._scale is not None:
+            latents *= self._scale
+        return fired_at_most(latents, self._k)
+
 
 class SequenceEncoder:
     """sae-lens' own encode over whole texts, for SAEs that look back at earlier tokens."""
@@ -136,6 +214,14 @@ class SequenceEncoder:
             for text, kept in zip(hidden, keep, strict=True)
         ]
         return torch.cat(rows)
+
+    def fire(self, hidden: Tensor, keep: Tensor, features: Sequence[int]) -> FiredLatents:
+        """See `Encoder`."""
+        return fired_of(self.encode(hidden, keep, features))
+
+
+def _are_all(features: Sequence[int], width: int) -> bool:
+    return len(features) == width and all(map(eq, features, range(width)))
 
 
 def _pick(latents: Tensor, index: Tensor) -> Tensor:

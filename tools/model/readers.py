@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tools.errors import UnsupportedHookPoint
+from tools.model.fused_mlp import fuse_mlps
 from tools.model.hook_points import HookPoint
 
 
@@ -38,6 +39,7 @@ class HookReader:
     def __init__(self, model: PreTrainedModel, point: HookPoint, head: int | None) -> None:
         """Prepare `model` to be read at `point`; of its attention heads, `head` alone if given."""
         use_fused_gelu(model)
+        fuse_mlps(model, point.path)
         self._model = cast(nn.Module, model)
         self._module = self._model.get_submodule(point.path)
         self._point = point

@@ -1,0 +1,154 @@
+"""How near a harvest of all features comes to the forward passes that it cannot do without."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from evaluation.bench.harvest_memory import extra_memory
+from evaluation.bench.harvest_subject import MODEL, SAE, demo_sample, demo_subject, harvest_all
+from evaluation.bench.harvest_ways import PlainWays
+from evaluation.bench.rows import BenchRow
+from tools.harvest.blocks import FolderShelf
+from tools.harvest.corpus_pass import CorpusPass
+from tools.harvest.sampling import CorpusSample
+from tools.subject import LoadedSubject
+
+TOKENS = 196_608
+REPEATS = 2
+LAYER = 2
+"""The block whose output the demo's SAE reads."""
+NAIVE_WINDOWS = 64
+DENSE_WINDOWS = 256
+MEMORY_TARGETS = {1_536: 150, 16_384: 1_024}
+"""Latents, and MiB."""
+
+
+def harvest_rows() -> list[BenchRow]:
+    """Harvest, naive loop and dense way as shares of the bound's speed; memory."""
+    subject = demo_subject(None)
+    sample = demo_sample(subject, TOKENS)
+    windows = [window.token_ids for window in sample.windows]
+    ways: PlainWays = PlainWays.load(MODEL, SAE, LAYER, windows)
+    rows: list[BenchRow] = []
+    for threads in (1, 2):
+        with _threads(threads):
+            bound, ours = _bound_and_harvest(ways, subject, sample)
+            name = f"harvest of all {subject.info.n_features} features, traces, {threads} thread(s)"
+            rows.append(_speed(f"{name} / bound", bound / ours, 1.0))
+    with _threads(1):
+        rows += _others(ways, bound_per_window=_bound_once(ways) / len(windows))
+    for n_latents, target in MEMORY_TARGETS.items():
+        name = f"harvest of {n_latents} latents: memory beside the subject"
+        rows.append(BenchRow(name, extra_memory(n_latents), target, "MiB"))
+    return rows
+
+
+def harvest_profile(tokens: int = 65_536) -> str:
+    """Where the processor time of a harvest goes, in per cent, on one thread of torch."""
+    subject = demo_subject(None)
+    sample = demo_sample(subject, tokens)
+    spent: dict[str, float] = {}
+    reader: Any = vars(subject)["_reader"]
+    encoder: Any = vars(subject)["_encoder"]
+    parts = (
+        (reader, "read", "forward"),
+        (encoder, "fire", "encode"),
+        (FolderShelf, "put", "disk"),
+        (CorpusPass, "run", "waiting and the rest of the pass"),
+    )
+    with _threads(1), tempfile.TemporaryDirectory() as folder:
+        patches = [patch.object(o, n, _timed(getattr(o, n), spent, k)) for o, n, k in parts]
+        for each in patches:
+            each.start()
+        began, began_all = time.thread_time(), time.process_time()
+        harvest_all(subject, sample, Path(folder))
+        main, everything = time.thread_time() - began, time.process_time() - began_all
+        for each in patches:
+            each.stop()
+    whole_pass = spent.pop("waiting and the rest of the pass")
+    in_pass = spent["forward"] + spent["encode"]
+    shares = {
+        **spent,
+        "bookkeeping, beside the forward pass": everything - main - spent["disk"],
+        "bookkeeping between batches": whole_pass - in_pass,
+        "choosing exemplars": main - whole_pass,
+    }
+    words = ", ".join(f"{name} {seconds / everything:.0%}" for name, seconds in shares.items())
+    return f"Harvest of {sample.n_tokens} tokens, processor time: {words}."
+
+
+def _bound_and_harvest(
+    ways: PlainWays, subject: LoadedSubject, sample: CorpusSample
+) -> tuple[float, float]:
+    """Fastest of each in seconds, taken in turn so that noise hits all alike."""
+    bounds: list[float] = []
+    ours: list[float] = []
+    for _ in range(REPEATS):
+        bounds += [_seconds(lambda size=size: ways.bound(size)) for size in (16, 32)]
+        with tempfile.TemporaryDirectory() as folder:
+            ours.append(_seconds(lambda: harvest_all(subject, sample, Path(folder))))
+    return min(bounds), min(ours)
+
+
+def _bound_once(ways: PlainWays) -> float:
+    return min(_seconds(lambda size=size: ways.bound(size)) for size in (16, 32))
+
+
+def _others(ways: PlainWays, bound_per_window: float) -> list[BenchRow]:
+    """The rivals on a part of the corpus: their time grows with the windows."""
+    few = PlainWays(ways.model, ways.sae, ways.layer, ways.windows[:NAIVE_WINDOWS], ways.bos)
+    some = PlainWays(ways.model, ways.sae, ways.layer, ways.windows[:DENSE_WINDOWS], ways.bos)
+    naive = _seconds(few.naive) / NAIVE_WINDOWS
+    dense = _seconds(lambda: some.dense(32)) / DENSE_WINDOWS
+    n_features = int(ways.sae.cfg.d_sae)
+    return [
+        _speed("naive loop, ONE feature / bound", bound_per_window / naive, 0),
+        _speed(
+            f"naive loop, all {n_features} features / bound",
+            bound_per_window / naive / n_features,
+            0,
+        ),
+        _speed("collect everything, then sort, all features / bound", bound_per_window / dense, 0),
+    ]
+
+
+def _speed(name: str, value: float, target: float) -> BenchRow:
+    return BenchRow(name, value, target, "of its speed", more_is_better=True)
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    with torch.inference_mode():
+        run()
+    return time.perf_counter() - start
+
+
+def _timed(function: Any, spent: dict[str, float], name: str) -> Any:
+    """The same function, adding the processor time of its thread to `spent`."""
+
+    def timed(*positional: Any, **named: Any) -> Any:
+        start = time.thread_time()
+        try:
+            return function(*positional, **named)
+        finally:
+            spent[name] = spent.get(name, 0.0) + time.thread_time() - start
+
+    return timed
+
+
+@contextmanager
+def _threads(number: int) -> Generator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

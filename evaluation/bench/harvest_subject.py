@@ -1,0 +1,36 @@
+"""The demo's model and corpus, and a whole harvest of them, for the harvest's benchmarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tools.corpus import CorpusSpec
+from tools.harvest.firings import MEMORY_GIB, tokens_per_block
+from tools.harvest.harvest import Harvest, harvest
+from tools.harvest.sampling import CorpusSample, sample_corpus
+from tools.subject import LoadedSubject, SaeSource, SubjectSpec, load_subject
+
+DEMO = Path(__file__).parents[2] / "tools" / "demo"
+MODEL, SAE = DEMO / "model", DEMO / "sae"
+
+
+def demo_subject(sae: Path | None) -> LoadedSubject:
+    """The demo's model on a CPU with an SAE of one's own, or its own where None."""
+    return load_subject(SubjectSpec(str(MODEL), SaeSource(path=str(sae or SAE)), device="cpu"))
+
+
+def demo_sample(subject: LoadedSubject, max_tokens: int) -> CorpusSample:
+    """The standard library as the quickstart cuts it."""
+    return sample_corpus(subject, CorpusSpec("python-stdlib", max_tokens), seed=0)
+
+
+def harvest_all(subject: LoadedSubject, sample: CorpusSample, folder: Path) -> Harvest:
+    """One pass for every feature, then everything that is kept of each, traces included."""
+    n_features = subject.info.n_features
+    block_tokens = tokens_per_block(n_features, MEMORY_GIB)
+    features = range(n_features)
+    found = harvest(subject, sample, features, folder=folder, block_tokens=block_tokens)
+    for feature in features:
+        found.statistics(feature)
+        found.kept(feature)
+    return found
