@@ -13,8 +13,9 @@ from graphs.run import corpus_spec
 from graphs.runs import Run, RunStore
 from tools.activations import Subject
 from tools.database import Database
-from tools.errors import ActivationNotFinite, CorpusChanged, NothingToScore, SubjectChanged
-from tools.harvest.firings import Firings, Progress, SampleLayout, find_firings, lay_out
+from tools.errors import CorpusChanged, NothingToScore, SubjectChanged
+from tools.harvest.firing_table import FiringTable
+from tools.harvest.firings import Progress, SampleLayout, lay_out, measure_firings
 from tools.harvest.sampling import CorpusSample, Window, sample_corpus
 from tools.harvest.store import ExemplarStore
 
@@ -72,19 +73,17 @@ def measure(
 ) -> MeasuredCorpus:
     """Measure features on every token of the propose and evaluate splits, in one pass.
 
-    A feature that cannot be measured costs a further pass over the others.
-
     Raises:
         FeatureOutOfRange: a feature id is not one of the SAE's latents.
-        ActivationNotFinite: the model itself, rather than a feature, gives NaN or an infinity.
+        ActivationNotFinite: the model gives NaN or an infinity, or every feature does.
     """
     windows = [_windows(sample, split) for split in _SPLITS]
     ordered = replace(sample, windows=tuple(window for part in windows for window in part))
     layout = lay_out(ordered)
-    failures: dict[int, ActivationNotFinite] = {}
-    firings = _measured(subject, ordered, layout, features, failures, progress)
+    distinct = list(dict.fromkeys(features))
+    table = measure_firings(subject, ordered, layout, distinct, progress=progress)
     texts = dict(zip(_SPLITS, _split_texts(subject, layout, windows), strict=True))
-    return MeasuredCorpus(texts, firings, failures)
+    return MeasuredCorpus(texts, table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +91,8 @@ class MeasuredCorpus:
     """Where features fire, kept sparse: most activations are zero."""
 
     texts: Mapping[MeasuredSplit, SplitText]
-    firings: Mapping[int, Firings]
-    """By feature; places count through the propose split and then on through the evaluate split."""
-    failures: Mapping[int, ActivationNotFinite]
-    """Features that could not be measured, and why."""
+    firings: FiringTable
+    """Places count through the propose split and then on through the evaluate split."""
 
     def text(self, split: MeasuredSplit) -> SplitText:
         """All windows of a split."""
@@ -107,36 +104,15 @@ class MeasuredCorpus:
         Raises:
             ActivationNotFinite: the feature could not be measured.
         """
-        if feature in self.failures:
-            raise self.failures[feature]
-        text, fired = self.texts[split], self.firings[feature]
+        if feature in self.firings.failures:
+            raise self.firings.failures[feature]
+        text, fired = self.texts[split], self.firings.of(feature)
         begin = 0 if split == "propose" else int(self.texts["propose"].starts[-1])
         n_tokens = int(text.starts[-1])
         first, last = np.searchsorted(fired.places, [begin, begin + n_tokens])
         activations = np.zeros(n_tokens, np.float32)
         activations[fired.places[first:last] - begin] = fired.values[first:last]
         return FeatureText(text, activations)
-
-
-def _measured(
-    subject: Subject,
-    sample: CorpusSample,
-    layout: SampleLayout,
-    features: Sequence[int],
-    failures: dict[int, ActivationNotFinite],
-    progress: Progress | None,
-) -> dict[int, Firings]:
-    """The firings of the features that can be measured; the others are added to `failures`."""
-    good = list(dict.fromkeys(features))
-    while good:
-        try:
-            return find_firings(subject, sample, layout, good, progress=progress)
-        except ActivationNotFinite as error:
-            if error.feature is None:
-                raise
-            failures[error.feature] = error
-            good.remove(error.feature)
-    return {}
 
 
 def _windows(sample: CorpusSample, split: MeasuredSplit) -> list[Window]:
@@ -147,7 +123,7 @@ def _split_texts(
     subject: Subject, layout: SampleLayout, windows: Sequence[Sequence[Window]]
 ) -> list[SplitText]:
     """The windows as texts; windows that hold the same token share its surface."""
-    distinct = sorted(layout.holders)
+    distinct = layout.distinct.tolist()
     surfaces = dict(zip(distinct, subject.surfaces(distinct), strict=True))
     return [
         SplitText(

@@ -19,6 +19,7 @@ from tools.exemplars import SPLITS, Exemplar, TokenStatistic
 from tools.harvest.collection import Collection, collect_exemplars
 from tools.harvest.features import parse_features, resolve_features
 from tools.harvest.harvest import Harvest, harvest
+from tools.harvest.kept import KeptFeatures
 from tools.harvest.sampling import sample_corpus
 from tools.harvest.schema import EXEMPLAR_DDL
 from tools.harvest.store import ExemplarStore, identify_harvest
@@ -158,15 +159,16 @@ def test_named_and_random_features_share_one_pass(spec: CorpusSpec, database: Da
 def test_an_interrupted_save_leaves_nothing(
     spec: CorpusSpec, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured = Harvest.measured
+    kept = Harvest.kept
 
-    def stops_at_five(self: Harvest, feature: int) -> object:
-        if feature == 5:
-            raise KeyboardInterrupt
-        return measured(self, feature)
+    def stops_at_five(self: Harvest, features: Sequence[int]) -> Iterator[KeptFeatures]:
+        for some in kept(self, features):
+            if 5 in some.features:
+                raise KeyboardInterrupt
+            yield some
 
-    monkeypatch.setattr("tools.harvest.store._FEATURES_AT_ONCE", 2)
-    monkeypatch.setattr(Harvest, "measured", stops_at_five)
+    monkeypatch.setattr("tools.harvest.harvest.features_at_once", lambda layout: 2)
+    monkeypatch.setattr(Harvest, "kept", stops_at_five)
     with pytest.raises(KeyboardInterrupt):
         collect(FakeSubject(), spec, database, "0-7")
     for table in (
@@ -177,7 +179,7 @@ def test_an_interrupted_save_leaves_nothing(
         "feature_firings",
     ):
         assert database.rows(f"SELECT count(*) FROM {table}") == [(0,)]
-    monkeypatch.setattr(Harvest, "measured", measured)
+    monkeypatch.setattr(Harvest, "kept", kept)
     collected = collect(FakeSubject(), spec, database, "0-7")
     assert ExemplarStore(database).missing(collected.harvest, [9, 3, 9]) == (9,)
 

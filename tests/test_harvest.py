@@ -13,8 +13,9 @@ from tests.fakes import FakeSubject, fake_corpus
 from tools.corpus import CorpusSpec
 from tools.errors import ActivationNotFinite, FeatureOutOfRange
 from tools.exemplars import BANDS, SPLITS, Exemplar, Split
-from tools.harvest.harvest import TRIGGER_SHARE, Harvest, harvest
+from tools.harvest.harvest import Harvest, harvest
 from tools.harvest.sampling import CorpusSample, Window, sample_corpus
+from tools.harvest.token_sums import TRIGGER_SHARE
 
 N_FEATURES = 6
 TOP, PER_QUARTER, PER_NEGATIVE = 10, 6, 16

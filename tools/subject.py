@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -34,6 +35,7 @@ from tools.model.memory import explain_memory
 from tools.model.not_finite import MeasuredWindows
 from tools.model.readers import HookReader, Reader
 from tools.model.sae_settings import SaeSettings
+from tools.model.side_by_side import SideBySide
 from tools.model.sources import SaeSource, load_model, load_sae, pick_device
 from tools.model.tokenization import TextTokens
 from tools.model.window_batches import WindowBatches
@@ -109,6 +111,7 @@ class LoadedSubject:
     _bos: list[int] = field(init=False)
     _left_out: frozenset[int] = field(init=False)
     _batches: WindowBatches = field(init=False)
+    _side_by_side: SideBySide = field(init=False, default_factory=SideBySide)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -183,9 +186,15 @@ class LoadedSubject:
         if not windows or not features:
             none = np.empty(0, np.int64)
             return Fired(none, none, np.empty(0, np.float32), {})
+        run = partial(self._fire, features)
+        with self._lock:
+            on_cpu = self.model.device.type == "cpu" and self._reader.concurrent
+            return self._side_by_side.fire(run, windows) if on_cpu else run(windows)
+
+    def _fire(self, features: Sequence[int], windows: Sequence[Sequence[int]]) -> Fired:
         ids, keep = self._batches.padded(windows)
         measured = MeasuredWindows(windows, features, self.surfaces)
-        with self._lock, torch.inference_mode(), explain_memory(len(windows)):
+        with torch.inference_mode(), explain_memory(len(windows)):
             hidden = self._reader.read(ids)
             measured.check_hidden(hidden[keep])
             found = self._encoder.fire(hidden, keep, features)

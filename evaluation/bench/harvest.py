@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -146,9 +147,18 @@ def _timed(function: Any, spent: dict[str, float], name: str) -> Any:
 
 @contextmanager
 def _threads(number: int) -> Generator[None]:
-    before = torch.get_num_threads()
+    """So many threads of torch, and as many processors for everything there is."""
+    before, processors = torch.get_num_threads(), os.sched_getaffinity(0)
     torch.set_num_threads(number)
+    _pin(sorted(processors)[:number])
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        _pin(processors)
+
+
+def _pin(processors: Collection[int]) -> None:
+    # Of all threads: what has been started already keeps the processors it began with.
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setaffinity(int(thread), processors)

@@ -43,7 +43,7 @@ def _peak_of_harvest(subject: LoadedSubject, sample: CorpusSample, folder: Path)
     before = _mebibytes("VmRSS")
     # 5 asks Linux to forget the highest resident size so far.
     _RESET_PEAK.write_text("5")
-    harvest_all(subject, sample, folder / "blocks")
+    harvest_all(subject, sample, folder)
     return _mebibytes("VmHWM") - before
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from graphs.storage import open_database
 from tools.corpus import CorpusSpec
 from tools.harvest.firings import MEMORY_GIB, tokens_per_block
 from tools.harvest.harvest import Harvest, harvest
 from tools.harvest.sampling import CorpusSample, sample_corpus
+from tools.harvest.store import ExemplarStore, HarvestIdentity
 from tools.subject import LoadedSubject, SaeSource, SubjectSpec, load_subject
 
 DEMO = Path(__file__).parents[2] / "tools" / "demo"
@@ -25,12 +27,12 @@ def demo_sample(subject: LoadedSubject, max_tokens: int) -> CorpusSample:
 
 
 def harvest_all(subject: LoadedSubject, sample: CorpusSample, folder: Path) -> Harvest:
-    """One pass for every feature, then everything that is kept of each, traces included."""
+    """One pass for every feature, and everything that is kept of each in a DuckDB file."""
     n_features = subject.info.n_features
     block_tokens = tokens_per_block(n_features, MEMORY_GIB)
     features = range(n_features)
-    found = harvest(subject, sample, features, folder=folder, block_tokens=block_tokens)
-    for feature in features:
-        found.statistics(feature)
-        found.kept(feature)
+    blocks = folder / "blocks"
+    found = harvest(subject, sample, features, folder=blocks, block_tokens=block_tokens)
+    with open_database(str(folder / "harvest.duckdb"), create=True) as database:
+        ExemplarStore(database).save(HarvestIdentity("all", "", ""), found, features)
     return found

@@ -11,11 +11,11 @@ from tools.activations import Subject
 from tools.harvest.batch_size import BatchSize
 from tools.harvest.blocks import FolderShelf, MemoryShelf, Span
 from tools.harvest.corpus_pass import CorpusPass, Progress
-from tools.harvest.firing_table import Firings, FiringTable
+from tools.harvest.firing_table import FiringTable
 from tools.harvest.layout import SampleLayout, lay_out
 from tools.harvest.sampling import CorpusSample
 
-__all__ = ["Firings", "Progress", "SampleLayout", "find_firings", "lay_out", "measure_firings"]
+__all__ = ["Progress", "SampleLayout", "lay_out", "measure_firings"]
 
 MEMORY_GIB = 2.0
 """What a harvest may take beside model, SAE and the sample's text."""
@@ -29,33 +29,6 @@ BLOCK_TOKENS = 65_536
 """Most tokens per block: more would gain nothing, and lose more in a crash."""
 
 _LEAST_BLOCK_TOKENS = 2_048
-
-
-def find_firings(
-    subject: Subject,
-    sample: CorpusSample,
-    layout: SampleLayout,
-    features: Sequence[int],
-    *,
-    progress: Progress | None = None,
-) -> dict[int, Firings]:
-    """Run every window through the subject once and keep what fires, in memory.
-
-    Args:
-        subject: the model and SAE.
-        sample: the windows.
-        layout: of the same sample.
-        features: distinct feature ids.
-        progress: called after each batch with the tokens done and the tokens in all.
-
-    Raises:
-        FeatureOutOfRange: a feature id is not one of the SAE's latents.
-        ActivationNotFinite: an activation is NaN or infinite.
-    """
-    table = measure_firings(subject, sample, layout, features, progress=progress)
-    if table.failures:
-        raise next(iter(table.failures.values()))
-    return {feature: table.of(feature) for feature in features}
 
 
 def measure_firings(

@@ -4,37 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tools.activations import Subject
 from tools.errors import ActivationNotFinite
 from tools.exemplars import (
+    BANDS,
     SPLITS,
     Exemplar,
     FeatureStatistics,
     Split,
     TokenStatistic,
 )
-from tools.harvest.bands import TOP_WINDOWS
+from tools.harvest.ahead import map_ahead
+from tools.harvest.bands import ranks
 from tools.harvest.firing_table import Firings, FiringTable
 from tools.harvest.firings import BLOCK_TOKENS, Progress, measure_firings
-from tools.harvest.kept import KeptWindows, WindowMaxima, keep_windows
+from tools.harvest.kept import KeptFeatures, features_at_once, keep
 from tools.harvest.layout import SampleLayout, lay_out
 from tools.harvest.sampling import CorpusSample
-
-TOKEN_TABLE_ROWS = 256
-"""Tokens kept per feature, by share."""
-
-TRIGGER_SHARE = 0.8
-"""A near miss holds one of the tokens that together carry this share of the activation."""
-
-TRIGGER_TOKENS = 32
-"""Most tokens that count as triggers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +79,13 @@ def harvest(
         block_tokens=block_tokens,
         progress=progress,
     )
-    token_ids: list[int] = sorted(layout.holders)
+    token_ids: list[int] = layout.distinct.tolist()
     surfaces = dict(zip(token_ids, subject.surfaces(token_ids), strict=True))
     return Harvest(sample, layout, surfaces, [table])
 
 
 class Harvest:
-    """What passes over one sample measured; exemplars are made when asked for.
+    """What passes over one sample measured; exemplars are chosen when asked for.
 
     An ExemplarSource.
     """
@@ -107,11 +98,11 @@ class Harvest:
         tables: Sequence[FiringTable],
     ) -> None:
         self.sample = sample
-        self._layout = layout
-        self._surfaces = surfaces
+        self.layout = layout
+        self.surfaces = surfaces
+        """Of every token id in the sample."""
         self._tables = tuple(tables)
         self._table_of = {feature: table for table in tables for feature in table.features}
-        self._tokens: dict[int, tuple[str, ...]] = {}
 
     @property
     def features(self) -> tuple[int, ...]:
@@ -130,15 +121,48 @@ class Harvest:
         if other.sample.fingerprint != self.sample.fingerprint:
             raise ValueError("Harvests of different samples cannot be joined.")
         tables = (*self._tables, *other._tables)
-        return Harvest(self.sample, self._layout, self._surfaces, tables)
+        return Harvest(self.sample, self.layout, self.surfaces, tables)
 
     def n_active_tokens(self, feature: int) -> int:
         """Tokens of all splits on which `feature` fires: 0 for a dead one."""
         return self._table_of[feature].count(feature)
 
+    def kept(self, features: Sequence[int]) -> Iterator[KeptFeatures]:
+        """What is kept of some features, in their order, as many at a time as memory allows.
+
+        Args:
+            features: distinct ones; quickest in the order in which they were measured.
+        """
+        step = features_at_once(self.layout)
+        parts = (features[start : start + step] for start in range(0, len(features), step))
+        return map_ahead(self._keep, ((some, self._firings(some)) for some in parts))
+
+    def _firings(self, features: Sequence[int]) -> list[Firings]:
+        return [self._table_of[feature].of(feature) for feature in features]
+
+    def _keep(self, part: tuple[Sequence[int], Sequence[Firings]]) -> KeptFeatures:
+        return keep(*part, self.layout, self.sample.seed)
+
+    def measured(self, feature: int) -> FeatureHarvest:
+        """Everything that is kept of one feature."""
+        kept = self._keep(([feature], self._firings([feature])))
+        numbers = kept.statistics
+        return FeatureHarvest(
+            statistics=FeatureStatistics(
+                feature=feature,
+                n_tokens=len(self.layout.token_ids),
+                n_active_tokens=int(numbers.n_active_tokens[0]),
+                n_active_windows=int(numbers.n_active_windows[0]),
+                max_activation=float(numbers.max_activation[0]),
+                scale=float(numbers.scale[0]),
+            ),
+            exemplars=tuple(self._exemplars(kept)),
+            token_table=tuple(self._token_table(kept)),
+        )
+
     def statistics(self, feature: int) -> FeatureStatistics:
         """Counts and scale of `feature`."""
-        return self._statistics(feature, WindowMaxima.of(self._firings(feature), self._layout))
+        return self.measured(feature).statistics
 
     def exemplars(self, feature: int, split: Split) -> Sequence[Exemplar]:
         """The windows kept of one split, ordered by band and rank."""
@@ -146,136 +170,44 @@ class Harvest:
 
     def token_table(self, feature: int) -> Sequence[TokenStatistic]:
         """Tokens that carry the feature's activation on the propose split."""
-        return self._token_table(self._firings(feature))
+        return self.measured(feature).token_table
 
-    def measured(self, feature: int) -> FeatureHarvest:
-        """Everything that is kept of one feature."""
-        return FeatureHarvest(
-            statistics=self.statistics(feature),
-            exemplars=tuple(
-                exemplar
-                for kept in self.kept(feature)
-                for exemplar in self._exemplars(feature, kept)
-            ),
-            token_table=tuple(self.token_table(feature)),
-        )
-
-    def kept(self, feature: int) -> Sequence[KeptWindows]:
-        """The windows kept of one feature, split by split: what exemplars are made of."""
-        firings = self._firings(feature)
-        maxima = WindowMaxima.of(firings, self._layout)
-        likeness = self._likeness(self._token_sums(firings))
-        seed = self.sample.seed & 0xFFFF_FFFF_FFFF_FFFF
-        return [
-            keep_windows(
-                firings,
-                maxima,
-                self._layout,
-                split,
-                likeness,
-                np.random.default_rng([seed, feature, SPLITS.index(split)]),
-            )
-            for split in SPLITS
-        ]
-
-    def _firings(self, feature: int) -> Firings:
-        return self._table_of[feature].of(feature)
-
-    def _statistics(self, feature: int, maxima: WindowMaxima) -> FeatureStatistics:
-        _, proposed = maxima.within(self._layout, "propose")
-        strongest = np.sort(proposed.astype(np.float64))[::-1][:TOP_WINDOWS]
-        return FeatureStatistics(
-            feature=feature,
-            n_tokens=len(self._layout.token_ids),
-            n_active_tokens=self.n_active_tokens(feature),
-            n_active_windows=len(proposed),
-            max_activation=float(strongest[0]) if len(strongest) else 0.0,
-            scale=float(strongest.mean()) if len(strongest) else 0.0,
-        )
-
-    def _token_table(self, firings: Firings) -> tuple[TokenStatistic, ...]:
-        sums = self._token_sums(firings)
-        return tuple(
-            TokenStatistic(
+    def _token_table(self, kept: KeptFeatures) -> Iterator[TokenStatistic]:
+        sums = kept.tokens
+        for code, active, summed, share in zip(
+            sums.codes, sums.counts, sums.sums, sums.shares, strict=True
+        ):
+            token, present = int(self.layout.distinct[code]), int(self.layout.n_proposed[code])
+            yield TokenStatistic(
                 token_id=token,
-                token=self._surfaces[token],
+                token=self.surfaces[token],
                 n_present=present,
-                n_active=active,
-                mean_activation=summed / present,
-                share=summed / sums.total,
+                n_active=int(active),
+                mean_activation=float(summed) / present,
+                share=float(share),
             )
-            for token, active, summed in zip(
-                sums.tokens.tolist(), sums.counts.tolist(), sums.sums.tolist(), strict=True
-            )
-            for present in (self._n_proposed[token],)
-        )
 
-    def _token_sums(self, firings: Firings) -> _TokenSums:
-        window_of, token_ids = self._layout.window_of, self._layout.token_ids
-        proposed = self._layout.split_of[window_of[firings.places]] == SPLITS.index("propose")
-        places, values = firings.places[proposed], firings.values[proposed].astype(np.float64)
-        tokens, inverse, counts = np.unique(
-            token_ids[places], return_inverse=True, return_counts=True
-        )
-        sums = np.bincount(inverse, weights=values, minlength=len(tokens)).astype(np.float64)
-        order = np.lexsort((tokens, -sums))[:TOKEN_TABLE_ROWS]
-        return _TokenSums(tokens[order], counts[order], sums[order], float(sums.sum()))
-
-    @cached_property
-    def _n_proposed(self) -> dict[int, int]:
-        """Occurrences of each token in the propose split."""
-        layout = self._layout
-        proposed = layout.split_of[layout.window_of] == SPLITS.index("propose")
-        tokens, counts = np.unique(layout.token_ids[proposed], return_counts=True)
-        return dict(zip(tokens.tolist(), counts.tolist(), strict=True))
-
-    def _likeness(self, sums: _TokenSums) -> NDArray[np.float64]:
-        """Per window, the summed share of the trigger tokens it holds; shape (n_windows,)."""
-        likeness = np.zeros(len(self.sample.windows))
-        covered = 0.0
-        tokens, summed = sums.tokens[:TRIGGER_TOKENS], sums.sums[:TRIGGER_TOKENS]
-        for token, activation in zip(tokens.tolist(), summed.tolist(), strict=True):
-            if covered >= TRIGGER_SHARE:
-                break
-            share = activation / sums.total
-            likeness[self._layout.holders[token]] += share
-            covered += share
-        return likeness
-
-    def _exemplars(self, feature: int, kept: KeptWindows) -> Iterator[Exemplar]:
-        indices: list[int] = kept.windows.tolist()
-        traces = kept.traces(self._layout)
-        for (band, rank), index, trace in zip(kept.bands, indices, traces, strict=True):
-            window = self.sample.windows[index]
+    def _exemplars(self, kept: KeptFeatures) -> Iterator[Exemplar]:
+        choice = kept.choice
+        rank_of = ranks(choice.groups * len(BANDS) + choice.bands)
+        for place, (begin, end) in enumerate(pairwise([0, *kept.ends.tolist()])):
+            window = self.sample.windows[int(choice.windows[place])]
+            trace = np.zeros(len(window.token_ids), np.float32)
+            trace[kept.places[begin:end]] = kept.activations[begin:end]
             peak = int(trace.argmax())
+            split, band = SPLITS[int(choice.groups[place])], BANDS[int(choice.bands[place])]
+            rank = int(rank_of[place]) + 1
             yield Exemplar(
-                id=f"{kept.split}/{band}/{rank}",
-                feature=feature,
-                split=kept.split,
+                id=f"{split}/{band}/{rank}",
+                feature=kept.features[0],
+                split=split,
                 band=band,
                 rank=rank,
                 document=window.document,
                 position=window.position,
                 token_ids=window.token_ids,
-                tokens=self._window_tokens(index),
+                tokens=tuple(self.surfaces[token] for token in window.token_ids),
                 activations=trace,
                 max_activation=float(trace[peak]),
                 peak=peak,
             )
-
-    def _window_tokens(self, index: int) -> tuple[str, ...]:
-        # Windows are shared by many features' exemplars: one tuple serves them all.
-        if index not in self._tokens:
-            ids = self.sample.windows[index].token_ids
-            self._tokens[index] = tuple(self._surfaces[token] for token in ids)
-        return self._tokens[index]
-
-
-class _TokenSums(NamedTuple):
-    """What falls on each token of the propose split, most first."""
-
-    tokens: NDArray[np.int64]
-    counts: NDArray[np.intp]
-    sums: NDArray[np.float64]
-    total: float
-    """Over all tokens, those left out included."""

@@ -1,104 +1,151 @@
-"""What is kept of one feature and split: windows by band, and where the feature fires in them."""
+"""What is kept of some features of a pass, as arrays: no object for each exemplar or token."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.exemplars import BANDS, SPLITS, Band, Split
-from tools.harvest.bands import Windows, choose_firing, choose_silent
+from tools.exemplars import BANDS, SPLITS
+from tools.harvest.bands import TOP_WINDOWS, Choice, choose_firing, choose_silent, draw, ranks
 from tools.harvest.firing_table import Firings
 from tools.harvest.layout import SampleLayout
+from tools.harvest.token_sums import TokenSums
+
+CELLS_AT_ONCE = 2**18
+"""Features times windows, or times distinct tokens, that are laid out at once (2 MiB each)."""
+
+
+class Statistics(NamedTuple):
+    """One number for each feature; see `FeatureStatistics`."""
+
+    n_active_tokens: NDArray[np.int64]
+    n_active_windows: NDArray[np.int64]
+    max_activation: NDArray[np.float64]
+    scale: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WindowMaxima:
-    """The windows in which one feature fires, ascending, with the largest activation in each."""
+class KeptFeatures:
+    """Statistics, windows and tokens of some features, each number in a column of its own."""
 
-    windows: Windows
-    maxima: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, firings: Firings, layout: SampleLayout) -> WindowMaxima:
-        if not len(firings.places):
-            return cls(np.empty(0, np.intp), np.empty(0, np.float32))
-        holding = layout.window_of[firings.places]
-        begins = np.flatnonzero(np.diff(holding, prepend=-1))
-        maxima = np.maximum.reduceat(firings.values, begins)
-        return cls(holding[begins].astype(np.intp), maxima)
-
-    def within(self, layout: SampleLayout, split: Split) -> tuple[Windows, NDArray[np.float32]]:
-        kept = layout.split_of[self.windows] == SPLITS.index(split)
-        return self.windows[kept], self.maxima[kept]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class KeptWindows:
-    """The windows kept of one feature and split, with the feature's activations above zero."""
-
-    split: Split
-    bands: tuple[tuple[Band, int], ...]
-    """Band and rank of each window, in the order of bands and ranks."""
-    windows: Windows
-    """Shape (n_windows,): which windows of the sample."""
+    features: tuple[int, ...]
+    statistics: Statistics
+    tokens: TokenSums
+    """Of the propose split."""
+    choice: Choice
+    """The windows kept; group `len(SPLITS) * n + s` is feature number n and split number s."""
     ends: NDArray[np.int64]
-    """Shape (n_windows,): how many of the firings come before the end of each window."""
+    """Shape (n_kept,): how many of the firings come before the end of each window."""
     places: NDArray[np.int32]
     """Shape (n_firings,): token within its window."""
     activations: NDArray[np.float32]
-    """Shape (n_firings,)."""
-
-    def traces(self, layout: SampleLayout) -> Iterator[NDArray[np.float32]]:
-        """The activations on every token, window by window."""
-        lengths = layout.starts[self.windows + 1] - layout.starts[self.windows]
-        offsets = np.cumsum([0, *lengths])
-        traces = np.zeros(int(offsets[-1]), np.float32)
-        counts = np.diff(self.ends, prepend=0)
-        traces[np.repeat(offsets[:-1], counts) + self.places] = self.activations
-        bounds: list[int] = offsets.tolist()
-        return (traces[begin:end] for begin, end in pairwise(bounds))
+    """Shape (n_firings,): above zero."""
 
 
-def keep_windows(
-    firings: Firings,
-    maxima: WindowMaxima,
-    layout: SampleLayout,
-    split: Split,
-    likeness: NDArray[np.float64],
-    random: np.random.Generator,
-) -> KeptWindows:
-    """Choose what is kept of one split.
+def features_at_once(layout: SampleLayout) -> int:
+    """For how many features `keep` may be asked together."""
+    return max(1, CELLS_AT_ONCE // max(1, len(layout.split_of), len(layout.distinct)))
+
+
+def keep(
+    features: Sequence[int], firings: Sequence[Firings], layout: SampleLayout, seed: int
+) -> KeptFeatures:
+    """Choose what is kept of some features; each as if it were alone.
 
     Args:
-        firings: of the feature.
-        maxima: of the same.
+        features: ids, no more than `features_at_once`.
+        firings: where each of them fires.
         layout: of the sample.
-        split: which one.
-        likeness: shape (n_windows,): how much each window resembles those that fire.
-        random: of this feature and split alone.
+        seed: of the random choices.
     """
-    firing, firing_maxima = maxima.within(layout, split)
-    is_silent = layout.split_of == SPLITS.index(split)
-    is_silent[firing] = False
-    silent = np.flatnonzero(is_silent)
-    chosen = choose_firing(firing, firing_maxima, random)
-    chosen |= choose_silent(silent, likeness[silent], random)
-    windows = np.concatenate([chosen[band] for band in BANDS])
-    begins = layout.starts[windows]
-    first, last = np.searchsorted(firings.places, [begins, layout.starts[windows + 1]])
-    counts = last - first
-    ends = np.cumsum(counts)
-    # The firings of all windows, one window after the other.
-    inside = np.arange(int(counts.sum())) + np.repeat(first - ends + counts, counts)
-    return KeptWindows(
-        split=split,
-        bands=tuple((band, rank) for band in BANDS for rank in range(1, len(chosen[band]) + 1)),
-        windows=windows,
+    n = len(features)
+    counts = np.array([len(each.places) for each in firings], np.int64)
+    owners = np.repeat(np.arange(n), counts)
+    places = np.concatenate([each.places for each in firings])
+    values = np.concatenate([each.values for each in firings])
+    holding = layout.window_of[places]
+    proposed = layout.split_of[holding] == SPLITS.index("propose")
+    tokens = TokenSums.of(owners[proposed], places[proposed], values[proposed], n, layout)
+    keys = owners * len(layout.split_of) + holding
+    begins = np.flatnonzero(np.diff(keys, prepend=-1))
+    maxima = np.maximum.reduceat(values, begins) if len(begins) else values
+    firing = _Firing(owners[begins], holding[begins].astype(np.int64), maxima)
+    choice = _choose(np.asarray(features, np.int64), firing, tokens, layout, seed)
+    ends, inside = _within(keys, choice, len(layout.split_of))
+    lengths = np.diff(ends, prepend=0)
+    return KeptFeatures(
+        features=tuple(features),
+        statistics=_statistics(counts, firing, choice, layout),
+        tokens=tokens,
+        choice=choice,
         ends=ends,
-        places=(firings.places[inside] - np.repeat(begins, counts)).astype(np.int32),
-        activations=firings.values[inside],
+        places=places[inside] - np.repeat(layout.starts[choice.windows], lengths).astype(np.int32),
+        activations=values[inside],
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Firing:
+    """The windows in which features fire, ascending, feature by feature."""
+
+    owners: NDArray[np.int64]
+    windows: NDArray[np.int64]
+    maxima: NDArray[np.float32]
+
+
+def _choose(
+    features: NDArray[np.int64],
+    firing: _Firing,
+    tokens: TokenSums,
+    layout: SampleLayout,
+    seed: int,
+) -> Choice:
+    n = len(features)
+    priorities = draw(seed, features, len(layout.split_of))
+    fires = np.zeros(priorities.shape, np.bool_)
+    fires[firing.owners, firing.windows] = True
+    likeness = tokens.likeness(n, layout)
+    groups = firing.owners * len(SPLITS) + layout.split_of[firing.windows]
+    drawn = priorities[firing.owners, firing.windows]
+    found = [choose_firing(groups, firing.windows, firing.maxima, drawn)]
+    for number, split in enumerate(SPLITS):
+        columns = layout.windows_in(split)
+        chosen = choose_silent(fires[:, columns], likeness[:, columns], priorities[:, columns])
+        groups = chosen.groups * len(SPLITS) + number
+        found.append(Choice(groups, chosen.bands, columns[chosen.windows]))
+    groups, bands, windows = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.lexsort((bands, groups))
+    return Choice(groups[order], bands[order], windows[order])
+
+
+def _within(
+    keys: NDArray[np.int64], choice: Choice, n_windows: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ends of the windows' firings laid end to end, and the index of each of those firings."""
+    wanted = choice.groups // len(SPLITS) * n_windows + choice.windows
+    first = np.searchsorted(keys, wanted)
+    counts = np.searchsorted(keys, wanted, side="right") - first
+    ends = np.cumsum(counts)
+    return ends, np.arange(int(counts.sum())) + np.repeat(first - ends + counts, counts)
+
+
+def _statistics(
+    n_active_tokens: NDArray[np.int64], firing: _Firing, choice: Choice, layout: SampleLayout
+) -> Statistics:
+    n_features, n_windows = len(n_active_tokens), len(layout.split_of)
+    proposed = layout.split_of[firing.windows] == SPLITS.index("propose")
+    n_proposed = np.bincount(firing.owners[proposed], minlength=n_features)
+    top = choice.bands == BANDS.index("top")
+    top &= choice.groups % len(SPLITS) == SPLITS.index("propose")
+    owners = choice.groups[top] // len(SPLITS)
+    # Windows that fire are in the order of feature and window: the kept ones can be looked up.
+    wanted = owners * n_windows + choice.windows[top]
+    places = np.searchsorted(firing.owners * n_windows + firing.windows, wanted)
+    strongest = np.zeros((n_features, TOP_WINDOWS))
+    strongest[owners, ranks(owners)] = firing.maxima[places]
+    scale = strongest.sum(axis=1) / np.clip(n_proposed, 1, TOP_WINDOWS)
+    return Statistics(n_active_tokens, n_proposed, strongest[:, 0], scale)

@@ -13,7 +13,10 @@ from tools.harvest.sampling import CorpusSample
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleLayout:
-    """The tokens of all windows end to end, and an index of which windows hold which token."""
+    """The tokens of all windows end to end, and an index of which windows hold which token.
+
+    Distinct tokens are numbered by ascending id; that number is a token's code.
+    """
 
     token_ids: NDArray[np.int64]
     """Shape (n_tokens,)."""
@@ -23,8 +26,14 @@ class SampleLayout:
     """Shape (n_tokens,): the window of each token."""
     split_of: NDArray[np.int8]
     """Shape (n_windows,): index into SPLITS."""
-    holders: dict[int, NDArray[np.int32]]
-    """Token id to the windows that hold it, ascending."""
+    distinct: NDArray[np.int64]
+    """Shape (n_distinct,): the token ids that occur, ascending."""
+    codes: NDArray[np.int64]
+    """Shape (n_tokens,): index of each token into `distinct`."""
+    n_proposed: NDArray[np.int64]
+    """Shape (n_distinct,): occurrences in the propose split."""
+    holders: tuple[NDArray[np.int32], ...]
+    """By code, the windows that hold the token, ascending."""
 
     def windows_in(self, split: Split) -> NDArray[np.intp]:
         """Ascending indices of the windows of one split."""
@@ -38,22 +47,26 @@ def lay_out(sample: CorpusSample) -> SampleLayout:
         (token for window in sample.windows for token in window.token_ids), np.int64, sum(lengths)
     )
     window_of = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    split_of = np.array([SPLITS.index(window.split) for window in sample.windows], np.int8)
+    distinct, codes = np.unique(token_ids, return_inverse=True)
+    proposed = split_of[window_of] == SPLITS.index("propose")
     return SampleLayout(
         token_ids=token_ids,
         starts=np.cumsum([0, *lengths], dtype=np.int64),
         window_of=window_of,
-        split_of=np.array([SPLITS.index(window.split) for window in sample.windows], np.int8),
-        holders=_holders(token_ids, window_of),
+        split_of=split_of,
+        distinct=distinct,
+        codes=codes,
+        n_proposed=np.bincount(codes[proposed], minlength=len(distinct)),
+        holders=_holders(codes, window_of),
     )
 
 
 def _holders(
-    token_ids: NDArray[np.int64], window_of: NDArray[np.int32]
-) -> dict[int, NDArray[np.int32]]:
-    order = np.lexsort((window_of, token_ids))
-    tokens, windows = token_ids[order], window_of[order]
-    is_first = np.ones(len(tokens), np.bool_)
-    is_first[1:] = (np.diff(tokens) != 0) | (np.diff(windows) != 0)
-    tokens, windows = tokens[is_first], windows[is_first]
-    distinct, begins = np.unique(tokens, return_index=True)
-    return dict(zip(distinct.tolist(), np.split(windows, begins[1:]), strict=True))
+    codes: NDArray[np.int64], window_of: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], ...]:
+    order = np.argsort(codes, kind="stable")
+    codes, windows = codes[order], window_of[order]
+    is_first = (np.diff(codes, prepend=-1) != 0) | (np.diff(windows, prepend=-1) != 0)
+    codes, windows = codes[is_first], windows[is_first]
+    return tuple(np.split(windows, np.flatnonzero(np.diff(codes)) + 1)) if len(codes) else ()

@@ -15,15 +15,14 @@ from tools.corpus import STDLIB_SOURCE, CorpusSpec
 from tools.corpus_files import corpus_files
 from tools.database import Database, insert
 from tools.errors import CorpusError
-from tools.harvest import bands, harvest, sampling
+from tools.harvest import bands, sampling, token_sums
 from tools.harvest.harvest import Harvest
 from tools.harvest.sampling import CorpusSample
 from tools.harvest.stored import StoredExemplars
 from tools.harvest.tables import FeatureWriter, insert_firings
 
-_FEATURES_AT_ONCE = 32
 _SETTINGS = {
-    "version": 1,  # raise when the choice of windows or exemplars changes otherwise
+    "version": 2,  # raise when the choice of windows or exemplars changes otherwise
     "splits": sampling.SPLIT_CYCLE,
     "documents": sampling.DOCUMENTS_PER_BUDGET,
     "tail": sampling.SHORTEST_TAIL,
@@ -31,8 +30,8 @@ _SETTINGS = {
     "quantile": bands.QUANTILE_WINDOWS,
     "random": bands.RANDOM_WINDOWS,
     "near_miss": bands.NEAR_MISS_WINDOWS,
-    "table": harvest.TOKEN_TABLE_ROWS,
-    "triggers": (harvest.TRIGGER_SHARE, harvest.TRIGGER_TOKENS),
+    "table": token_sums.TOKEN_TABLE_ROWS,
+    "triggers": (token_sums.TRIGGER_SHARE, token_sums.TRIGGER_TOKENS),
 }
 
 
@@ -129,12 +128,10 @@ class ExemplarStore:
             known = self.firings(key)
             counts = {item: harvested.n_active_tokens(item) for item in harvested.features}
             _insert_harvest(connection, identity, harvested.sample)
-            writer = FeatureWriter(connection, key, harvested.sample)
             insert_firings(connection, key, {i: n for i, n in counts.items() if i not in known})
-            # In chunks, because every exemplar of a thousand features would fill the memory.
-            for start in range(0, len(missing), _FEATURES_AT_ONCE):
-                chunk = missing[start : start + _FEATURES_AT_ONCE]
-                writer.add([harvested.measured(item) for item in chunk])
+            writer = FeatureWriter(connection, key, harvested)
+            for kept in harvested.kept(missing):
+                writer.add(kept)
 
     def source(self, key: str) -> StoredExemplars:
         """What harvest `key` measured, to be read by policies and nodes."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
+from typing import ClassVar
 
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
@@ -24,6 +25,9 @@ _LAYER = re.compile(r"\.(\d+)(?:\.|$)")
 
 class BridgeReader:
     """TransformerLens' bridge around the model, stopped behind the layer of the hook point."""
+
+    concurrent: ClassVar[bool] = False
+    """The bridge's hooks are its own state."""
 
     def __init__(
         self,

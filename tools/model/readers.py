@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from tools.model.hook_points import HookPoint
 
 class Reader(Protocol):
     """A language model, seen from one hook point."""
+
+    concurrent: ClassVar[bool]
+    """Whether several threads may read at a time."""
 
     def read(self, token_ids: Tensor) -> Tensor:
         """Activations at the hook point.
@@ -35,6 +38,8 @@ class Reader(Protocol):
 
 class HookReader:
     """Plain `transformers`: a hook takes the value and ends the forward pass there."""
+
+    concurrent: ClassVar[bool] = True
 
     def __init__(self, model: PreTrainedModel, point: HookPoint, head: int | None) -> None:
         """Prepare `model` to be read at `point`; of its attention heads, `head` alone if given."""
