@@ -13,7 +13,7 @@ import pytest
 
 from evaluation.comparison import Comparison, compare_run
 from evaluation.results.parquet import write_scores
-from evaluation.results.readme import BEGIN, END, block, with_block
+from evaluation.results.readme import block, with_block
 from evaluation.results.summary import Result, results_of
 from evaluation.scorers.registry import LOWER_IS_BETTER
 from evaluation.storage import open_scores
@@ -92,6 +92,9 @@ def test_recovered_meanings_are_counted_whole_and_by_family(found: Comparison) -
     held = sum((row.value or 0.0) * row.n for row in families)
     assert rows["recovered"].value == pytest.approx(held / rows["recovered"].n)
 
+
+BEGIN = "<!-- results: written by `make results` -->"
+END = "<!-- end of results -->"
 
 ROWS = (
     result("max_token", "predictive_balanced", 0.5),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -142,4 +143,8 @@ class SparseSubject(Subject, Protocol):
             ActivationNotFinite: the model itself gives NaN or an infinity.
             OutOfMemory: there is not enough memory for so many windows at once.
         """
+        ...
+
+    def lanes(self) -> Executor:
+        """Threads to call `firing_windows` in: as many as run well side by side."""
         ...

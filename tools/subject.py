@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -31,11 +32,11 @@ from tools.model.bridge_reader import BridgeReader
 from tools.model.encoders import Encoder, build_encoder
 from tools.model.fingerprint import fingerprint
 from tools.model.hook_points import locate
+from tools.model.lanes import MOST_LANES, open_lanes
 from tools.model.memory import explain_memory
 from tools.model.not_finite import MeasuredWindows
 from tools.model.readers import HookReader, Reader
 from tools.model.sae_settings import SaeSettings
-from tools.model.side_by_side import SideBySide
 from tools.model.sources import SaeSource, load_model, load_sae, pick_device
 from tools.model.tokenization import TextTokens
 from tools.model.window_batches import WindowBatches
@@ -95,7 +96,7 @@ def load_subject(spec: SubjectSpec) -> LoadedSubject:
 class LoadedSubject:
     """A model and an SAE in memory; implements `tools.activations.SparseSubject`.
 
-    Safe under threads: forward passes happen one after the other.
+    Safe under threads: forward passes happen one after the other, but for those in `lanes`.
     """
 
     spec: SubjectSpec
@@ -111,7 +112,6 @@ class LoadedSubject:
     _bos: list[int] = field(init=False)
     _left_out: frozenset[int] = field(init=False)
     _batches: WindowBatches = field(init=False)
-    _side_by_side: SideBySide = field(init=False, default_factory=SideBySide)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -186,15 +186,10 @@ class LoadedSubject:
         if not windows or not features:
             none = np.empty(0, np.int64)
             return Fired(none, none, np.empty(0, np.float32), {})
-        run = partial(self._fire, features)
-        with self._lock:
-            on_cpu = self.model.device.type == "cpu" and self._reader.concurrent
-            return self._side_by_side.fire(run, windows) if on_cpu else run(windows)
-
-    def _fire(self, features: Sequence[int], windows: Sequence[Sequence[int]]) -> Fired:
         ids, keep = self._batches.padded(windows)
         measured = MeasuredWindows(windows, features, self.surfaces)
-        with torch.inference_mode(), explain_memory(len(windows)):
+        turn = nullcontext() if self._concurrent else self._lock
+        with turn, torch.inference_mode(), explain_memory(len(windows)):
             hidden = self._reader.read(ids)
             measured.check_hidden(hidden[keep])
             found = self._encoder.fire(hidden, keep, features)
@@ -209,6 +204,15 @@ class LoadedSubject:
         if not wanted.all():
             rows, columns, values = rows[wanted], columns[wanted], values[wanted]
         return Fired(rows, columns, values.astype(np.float32, copy=False), failures)
+
+    def lanes(self) -> Executor:
+        """See `SparseSubject.lanes`."""
+        return open_lanes(min(MOST_LANES, torch.get_num_threads()) if self._concurrent else 1)
+
+    @property
+    def _concurrent(self) -> bool:
+        """Whether passes of `firing_windows` may, and should, overlap."""
+        return self.model.device.type == "cpu" and self._reader.concurrent
 
     def _text_activations(
         self, text: str, ids: list[int], array: NDArray[np.float32]

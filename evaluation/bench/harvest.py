@@ -6,24 +6,30 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Collection, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
 
-from evaluation.bench.harvest_memory import extra_memory
-from evaluation.bench.harvest_subject import MODEL, SAE, demo_sample, demo_subject, harvest_all
+from evaluation.bench.harvest_memory import cost_of_harvest
+from evaluation.bench.harvest_subject import (
+    MODEL,
+    SAE,
+    demo_sample,
+    demo_subject,
+    harvest_all,
+    store_all,
+)
 from evaluation.bench.harvest_ways import PlainWays
 from evaluation.bench.rows import BenchRow
-from tools.harvest.blocks import FolderShelf
-from tools.harvest.corpus_pass import CorpusPass
+from tools.harvest import corpus_pass, harvest, tables
 from tools.harvest.sampling import CorpusSample
 from tools.subject import LoadedSubject
 
 TOKENS = 196_608
-REPEATS = 2
+REPEATS = 3
 LAYER = 2
 """The block whose output the demo's SAE reads."""
 NAIVE_WINDOWS = 64
@@ -41,62 +47,58 @@ def harvest_rows() -> list[BenchRow]:
     rows: list[BenchRow] = []
     for threads in (1, 2):
         with _threads(threads):
-            bound, ours = _bound_and_harvest(ways, subject, sample)
-            name = f"harvest of all {subject.info.n_features} features, traces, {threads} thread(s)"
-            rows.append(_speed(f"{name} / bound", bound / ours, 1.0))
+            bound, harvested, stored = _bound_and_harvest(ways, subject, sample)
+            name = f"{threads} thread(s), all {subject.info.n_features} features: harvest"
+            rows.append(_speed(f"{name} with traces / bound", bound / harvested, 1.0))
+            rows.append(_speed(f"{name} and DuckDB file / bound", bound / stored, None))
     with _threads(1):
         rows += _others(ways, bound_per_window=_bound_once(ways) / len(windows))
     for n_latents, target in MEMORY_TARGETS.items():
         name = f"harvest of {n_latents} latents: memory beside the subject"
-        rows.append(BenchRow(name, extra_memory(n_latents), target, "MiB"))
+        rows.append(BenchRow(name, cost_of_harvest(n_latents).mebibytes, target, "MiB"))
     return rows
 
 
-def harvest_profile(tokens: int = 65_536) -> str:
-    """Where the processor time of a harvest goes, in per cent, on one thread of torch."""
+def harvest_profile(tokens: int = 196_608) -> str:
+    """Where the processor time of a harvest goes, in per cent."""
     subject = demo_subject(None)
     sample = demo_sample(subject, tokens)
     spent: dict[str, float] = {}
-    reader: Any = vars(subject)["_reader"]
-    encoder: Any = vars(subject)["_encoder"]
-    parts = (
-        (reader, "read", "forward"),
-        (encoder, "fire", "encode"),
-        (FolderShelf, "put", "disk"),
-        (CorpusPass, "run", "waiting and the rest of the pass"),
+    parts: tuple[tuple[Any, str, str], ...] = (
+        (vars(subject)["_reader"], "read", "forward passes"),
+        (vars(subject)["_encoder"], "fire", "encoding"),
+        (corpus_pass, "sort_firings", "sorting by feature"),
+        (harvest, "keep", "choosing exemplars"),
+        (tables, "_insert", "writing to DuckDB"),
     )
-    with _threads(1), tempfile.TemporaryDirectory() as folder:
-        patches = [patch.object(o, n, _timed(getattr(o, n), spent, k)) for o, n, k in parts]
-        for each in patches:
-            each.start()
-        began, began_all = time.thread_time(), time.process_time()
-        harvest_all(subject, sample, Path(folder))
-        main, everything = time.thread_time() - began, time.process_time() - began_all
-        for each in patches:
-            each.stop()
-    whole_pass = spent.pop("waiting and the rest of the pass")
-    in_pass = spent["forward"] + spent["encode"]
-    shares = {
-        **spent,
-        "bookkeeping, beside the forward pass": everything - main - spent["disk"],
-        "bookkeeping between batches": whole_pass - in_pass,
-        "choosing exemplars": main - whole_pass,
-    }
+    with _threads(1), tempfile.TemporaryDirectory() as folder, ExitStack() as patches:
+        for owner, name, part in parts:
+            timed = _timed(getattr(owner, name), spent, part)
+            patches.enter_context(patch.object(owner, name, timed))
+        began = time.process_time()
+        store_all(subject, sample, Path(folder))
+        everything = time.process_time() - began
+    shares = {**spent, "the rest": everything - sum(spent.values())}
     words = ", ".join(f"{name} {seconds / everything:.0%}" for name, seconds in shares.items())
-    return f"Harvest of {sample.n_tokens} tokens, processor time: {words}."
+    return f"Processor time of a harvest of {sample.n_tokens} tokens: {words}."
 
 
 def _bound_and_harvest(
     ways: PlainWays, subject: LoadedSubject, sample: CorpusSample
-) -> tuple[float, float]:
-    """Fastest of each in seconds, taken in turn so that noise hits all alike."""
-    bounds: list[float] = []
-    ours: list[float] = []
+) -> tuple[float, float, float]:
+    """Fastest of each in seconds, taken in turn so that noise hits all alike.
+
+    Returns:
+        The bound, the harvest, and the harvest with its DuckDB file.
+    """
+    times: tuple[list[float], ...] = ([], [], [])
     for _ in range(REPEATS):
-        bounds += [_seconds(lambda size=size: ways.bound(size)) for size in (16, 32)]
-        with tempfile.TemporaryDirectory() as folder:
-            ours.append(_seconds(lambda: harvest_all(subject, sample, Path(folder))))
-    return min(bounds), min(ours)
+        times[0].extend(_seconds(lambda size=size: ways.bound(size)) for size in (16, 32))
+        for work, taken in ((harvest_all, times[1]), (store_all, times[2])):
+            with tempfile.TemporaryDirectory() as folder:
+                taken.append(_seconds(lambda do=work, at=folder: do(subject, sample, Path(at))))
+    bound, harvested, stored = map(min, times)
+    return bound, harvested, stored
 
 
 def _bound_once(ways: PlainWays) -> float:
@@ -111,17 +113,19 @@ def _others(ways: PlainWays, bound_per_window: float) -> list[BenchRow]:
     dense = _seconds(lambda: some.dense(32)) / DENSE_WINDOWS
     n_features = int(ways.sae.cfg.d_sae)
     return [
-        _speed("naive loop, ONE feature / bound", bound_per_window / naive, 0),
+        _speed("naive loop, ONE feature / bound", bound_per_window / naive, None),
         _speed(
             f"naive loop, all {n_features} features / bound",
             bound_per_window / naive / n_features,
-            0,
+            None,
         ),
-        _speed("collect everything, then sort, all features / bound", bound_per_window / dense, 0),
+        _speed(
+            "collect everything, then sort, all features / bound", bound_per_window / dense, None
+        ),
     ]
 
 
-def _speed(name: str, value: float, target: float) -> BenchRow:
+def _speed(name: str, value: float, target: float | None) -> BenchRow:
     return BenchRow(name, value, target, "of its speed", more_is_better=True)
 
 

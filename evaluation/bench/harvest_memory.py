@@ -1,6 +1,6 @@
 """What a harvest takes beside the loaded subject, measured in a process of its own.
 
-Run as `python -m evaluation.bench.harvest_memory N_LATENTS`; prints MiB.
+Run as `python -m evaluation.bench.harvest_memory N_LATENTS N_TOKENS`; prints seconds and MiB.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from sae_lens import TopKSAE, TopKSAEConfig
@@ -23,28 +25,40 @@ _STATUS = Path("/proc/self/status")
 _RESET_PEAK = Path("/proc/self/clear_refs")
 
 
-def extra_memory(n_latents: int) -> float:
-    """MiB that harvesting all latents adds to the resident memory at its peak."""
-    command = [sys.executable, "-m", "evaluation.bench.harvest_memory", str(n_latents)]
+class Cost(NamedTuple):
+    """What a harvest takes."""
+
+    seconds: float
+    mebibytes: float
+    """Added to the resident memory, at its peak."""
+
+
+def cost_of_harvest(n_latents: int, n_tokens: int = TOKENS) -> Cost:
+    """Time and memory of harvesting all latents, with as many threads as torch takes."""
+    arguments = (str(n_latents), str(n_tokens))
+    command = [sys.executable, "-m", "evaluation.bench.harvest_memory", *arguments]
     run = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(run.stdout.split()[-1])
+    seconds, mebibytes = map(float, run.stdout.split()[-2:])
+    return Cost(seconds, mebibytes)
 
 
 def main() -> None:
     """Measure and print."""
-    torch.set_num_threads(1)
+    n_latents, n_tokens = map(int, sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
-        subject = demo_subject(_sae(Path(folder) / "sae", int(sys.argv[1])))
-        sample = demo_sample(subject, TOKENS)
-        sys.stdout.write(f"{_peak_of_harvest(subject, sample, Path(folder)):.1f}\n")
+        subject = demo_subject(_sae(Path(folder) / "sae", n_latents))
+        sample = demo_sample(subject, n_tokens)
+        cost = _cost(subject, sample, Path(folder))
+        sys.stdout.write(f"{cost.seconds:.3f} {cost.mebibytes:.1f}\n")
 
 
-def _peak_of_harvest(subject: LoadedSubject, sample: CorpusSample, folder: Path) -> float:
+def _cost(subject: LoadedSubject, sample: CorpusSample, folder: Path) -> Cost:
     before = _mebibytes("VmRSS")
     # 5 asks Linux to forget the highest resident size so far.
     _RESET_PEAK.write_text("5")
+    start = time.perf_counter()
     harvest_all(subject, sample, folder)
-    return _mebibytes("VmHWM") - before
+    return Cost(time.perf_counter() - start, _mebibytes("VmHWM") - before)
 
 
 def _mebibytes(field: str) -> float:
@@ -61,7 +75,9 @@ def _sae(path: Path, n_latents: int) -> Path | None:
         hook_name=own.info.hook_point, context_size=own.info.context_size, prepend_bos=True
     )
     width = int(own.sae.cfg.d_in)
-    sae = TopKSAE(TopKSAEConfig(d_in=width, d_sae=n_latents, k=24, metadata=metadata))
+    sae = TopKSAE(
+        TopKSAEConfig(d_in=width, d_sae=n_latents, k=min(24, n_latents // 4), metadata=metadata)
+    )
     torch.manual_seed(0)
     torch.nn.init.normal_(sae.W_enc, std=width**-0.5)
     sae.save_model(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 
 from graphs.storage import open_database
@@ -27,12 +28,21 @@ def demo_sample(subject: LoadedSubject, max_tokens: int) -> CorpusSample:
 
 
 def harvest_all(subject: LoadedSubject, sample: CorpusSample, folder: Path) -> Harvest:
-    """One pass for every feature, and everything that is kept of each in a DuckDB file."""
+    """One pass for every feature, and the choice of everything that is kept of each."""
+    found = _pass(subject, sample, folder)
+    deque(found.kept(found.features), maxlen=0)
+    return found
+
+
+def store_all(subject: LoadedSubject, sample: CorpusSample, folder: Path) -> None:
+    """The same, put into a DuckDB file."""
+    found = _pass(subject, sample, folder)
+    with open_database(str(folder / "harvest.duckdb"), create=True) as database:
+        ExemplarStore(database).save(HarvestIdentity("all", "", ""), found, found.features)
+
+
+def _pass(subject: LoadedSubject, sample: CorpusSample, folder: Path) -> Harvest:
     n_features = subject.info.n_features
     block_tokens = tokens_per_block(n_features, MEMORY_GIB)
     features = range(n_features)
-    blocks = folder / "blocks"
-    found = harvest(subject, sample, features, folder=blocks, block_tokens=block_tokens)
-    with open_database(str(folder / "harvest.duckdb"), create=True) as database:
-        ExemplarStore(database).save(HarvestIdentity("all", "", ""), found, features)
-    return found
+    return harvest(subject, sample, features, folder=folder / "blocks", block_tokens=block_tokens)

@@ -11,14 +11,22 @@ class BenchRow:
 
     row: str
     value: float
-    target: float
-    """The largest value that meets the target; the smallest where more is better."""
+    target: float | None
+    """The largest value that meets the target; the smallest where more is better; None: shown for
+    comparison only."""
     unit: str
     more_is_better: bool = False
 
     @property
     def met(self) -> bool:
-        """Whether the target is reached."""
-        if self.more_is_better:
-            return self.value >= self.target
-        return self.value <= self.target
+        """Whether the target, if there is one, is reached."""
+        if self.target is None:
+            return True
+        return self.value >= self.target if self.more_is_better else self.value <= self.target
+
+    @property
+    def shown_target(self) -> str:
+        """The target with its sign, empty where there is none."""
+        if self.target is None:
+            return ""
+        return f"{'>=' if self.more_is_better else '<='} {self.target:g}"

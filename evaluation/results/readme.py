@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evaluation import readme_blocks
 from evaluation.comparison.tables import table
 
-BEGIN = "<!-- results: written by `make results` -->"
-END = "<!-- end of results -->"
+BLOCK = ("results", "make results")
 
 Row = Mapping[str, Any]
 
@@ -36,7 +35,11 @@ EXPLAINERS = (
 
 
 def block(rows: Sequence[Row]) -> str:
-    """What stands between the marks in the README."""
+    """The README's part with its marks."""
+    return readme_blocks.block(*BLOCK, _body(rows))
+
+
+def _body(rows: Sequence[Row]) -> str:
     demo = {(row["explainer"], row["metric"]): row for row in rows if row["subject"] == DEMO}
     explainers = [name for name in EXPLAINERS if (name, "predictive_balanced") in demo]
     body = [
@@ -44,7 +47,7 @@ def block(rows: Sequence[Row]) -> str:
         for name in explainers
     ]
     shown = table(["", *COLUMNS.values()], body)
-    return "\n".join([BEGIN, shown, "", " ".join(_sentences(demo, rows)), END])
+    return "\n".join([shown, "", " ".join(_sentences(demo, rows))])
 
 
 def with_block(readme: str, rows: Sequence[Row]) -> str:
@@ -53,10 +56,7 @@ def with_block(readme: str, rows: Sequence[Row]) -> str:
     Raises:
         ValueError: the README lacks the marks.
     """
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    if not pattern.search(readme):
-        raise ValueError(f"the README has no block from {BEGIN} to {END}.")
-    return pattern.sub(lambda _: block(rows), readme)
+    return readme_blocks.with_block(readme, *BLOCK, _body(rows))
 
 
 def _sentences(demo: Mapping[tuple[str, str], Row], rows: Sequence[Row]) -> list[str]:

@@ -6,10 +6,10 @@ import warnings
 
 from tools.errors import OutOfMemory
 
-BATCH_TOKENS = 4_096
-"""Tokens per forward pass: enough to keep 2 cores busy, few enough to keep activations small."""
+BATCH_TOKENS = 2_048
+"""Tokens per forward pass: enough to keep a core busy, few enough to keep activations small."""
 
-_CANDIDATES = (BATCH_TOKENS, BATCH_TOKENS // 2, BATCH_TOKENS * 2)
+_CANDIDATES = (BATCH_TOKENS, BATCH_TOKENS * 2, BATCH_TOKENS * 4)
 _TRIALS = 3
 """Batches of each size that are timed."""
 _LONG = 4 * _TRIALS * sum(_CANDIDATES)
@@ -38,9 +38,9 @@ class BatchSize:
 
     def took(self, tokens: int, seconds: float) -> None:
         """Take note of what a batch of so many tokens took."""
-        size = self.tokens
+        size = min((tried for tried in _CANDIDATES if tried >= tokens), default=0)
         # Batches that are not full say nothing of their size.
-        if self._tokens is not None or tokens < _WORTH * size:
+        if self._tokens is not None or not tokens >= _WORTH * size > 0:
             return
         self._fastest[size].append(seconds / tokens)
         if all(len(times) >= _TRIALS for times in self._fastest.values()):

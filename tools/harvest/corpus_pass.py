@@ -6,10 +6,13 @@ feature would not fit in memory. While a batch is run, the one before it is put 
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +31,12 @@ Progress = Callable[[int, int], None]
 _QUEUED = 2
 """Batches that may wait to be put in order: more would only take memory."""
 
+_AHEAD = len(os.sched_getaffinity(0)) + 1
+"""Batches that are run, or wait to be, at a time."""
+
+_Part = tuple[Sequence[int], NDArray[np.int32], Fired]
+"""Windows, which of the features were looked at on them, and what fires."""
+
 
 @dataclass(eq=False)
 class CorpusPass:
@@ -44,6 +53,9 @@ class CorpusPass:
     _failures: dict[int, ActivationNotFinite] = field(
         init=False, default_factory=dict[int, ActivationNotFinite]
     )
+    """Features and where they first failed, in the order of the batches."""
+    _bad: set[int] = field(init=False, default_factory=set[int])
+    """The same features, as soon as any thread knows of them."""
     _done: int = field(init=False, default=0)
 
     def run(self, spans: Sequence[Span]) -> FiringTable:
@@ -59,28 +71,28 @@ class CorpusPass:
             DatabaseFull: the disk is full.
         """
         blocks: list[Future[Block]] = []
-        with ThreadPoolExecutor(1, "harvest") as worker:
+        with ThreadPoolExecutor(1, "harvest") as worker, _lanes_of(self.subject) as lanes:
             for span in spans:
                 found = self.shelf.find(span)
                 if found is None:
-                    blocks.append(self._measure(span, worker))
+                    blocks.append(self._measure(span, worker, lanes))
                 else:
-                    self._failures |= {
-                        feature: ActivationNotFinite(text, feature)
-                        for feature, text in found.failures.items()
-                    }
+                    texts = found.failures.items()
+                    self._note({item: ActivationNotFinite(text, item) for item, text in texts})
                     blocks.append(Future())
                     blocks[-1].set_result(found)
                     self._advance(int(np.diff(self.layout.starts[list(span)])[0]))
             finished = [block.result() for block in blocks]
         return FiringTable(self.features, finished)
 
-    def _measure(self, span: Span, worker: ThreadPoolExecutor) -> Future[Block]:
+    def _measure(self, span: Span, worker: Executor, lanes: Executor) -> Future[Block]:
         """Run the windows of a span; the block is put in order and finished by the worker."""
         added: list[Future[None]] = []
         block = _OpenBlock(span, self.layout, len(self.features))
-        for windows in _batches(np.diff(self.layout.starts), span, self.batch):
-            for part, columns, fired in self._run(windows):
+        batches = _batches(np.diff(self.layout.starts), span, self.batch)
+        for found in _run_ahead(self._run, batches, lanes):
+            for part, columns, fired in found:
+                self._note(fired.failures)
                 added.append(worker.submit(block.add, part, columns, fired))
                 if len(added) > _QUEUED:
                     added[-1 - _QUEUED].result()
@@ -89,14 +101,8 @@ class CorpusPass:
         failed = tuple(n for n, item in enumerate(self.features) if item in self._failures)
         return worker.submit(block.finish, added, self.shelf, failures, failed)
 
-    def _run(
-        self, windows: Sequence[int]
-    ) -> Iterator[tuple[Sequence[int], NDArray[np.int32], Fired]]:
-        """Run windows as one batch, or as several where that does not fit the memory.
-
-        Yields:
-            Windows, which of the features were looked at on them, and what fires.
-        """
+    def _run(self, windows: Sequence[int]) -> list[_Part]:
+        """Run windows as one batch, or as several where that does not fit the memory."""
         ids = [self.sample.windows[index].token_ids for index in windows]
         started = time.perf_counter()
         try:
@@ -104,28 +110,39 @@ class CorpusPass:
         except OutOfMemory as error:
             self.batch.halve(len(windows), error)
             half = len(windows) // 2
-            yield from self._run(windows[:half])
-            yield from self._run(windows[half:])
-            return
+            return [*self._run(windows[:half]), *self._run(windows[half:])]
         self.batch.took(sum(map(len, ids)), time.perf_counter() - started)
-        yield windows, columns, fired
+        return [(windows, columns, fired)]
 
     def _fire(self, ids: Sequence[Sequence[int]]) -> tuple[NDArray[np.int32], Fired]:
-        """What fires on a batch, of the features that have not failed; a failure is noted."""
+        """What fires on a batch, of the features that are not known to be bad."""
+        raised: dict[int, ActivationNotFinite] = {}
         while True:
-            columns = [n for n, item in enumerate(self.features) if item not in self._failures]
+            columns = [n for n, item in enumerate(self.features) if item not in self._bad]
             asked = [self.features[column] for column in columns]
             try:
                 fired = _fired(self.subject, ids, asked)
             except ActivationNotFinite as error:
                 if error.feature is None or asked == [error.feature]:
                     raise
-                self._failures[error.feature] = error
+                raised[error.feature] = error
+                self._bad.add(error.feature)
                 continue
-            self._failures |= fired.failures
-            if asked and len(self._failures) == len(self.features):
-                raise next(iter(fired.failures.values()))
-            return np.array(columns, np.int32), fired
+            self._bad.update(fired.failures)
+            return np.array(columns, np.int32), replace(
+                fired, failures={**raised, **fired.failures}
+            )
+
+    def _note(self, failures: Mapping[int, ActivationNotFinite]) -> None:
+        """Remember where each feature first failed.
+
+        Raises:
+            ActivationNotFinite: no feature is left.
+        """
+        self._failures = {**failures, **self._failures}
+        self._bad.update(failures)
+        if failures and len(self._failures) == len(self.features):
+            raise next(iter(failures.values()))
 
     def _advance(self, n_tokens: int) -> None:
         self._done += n_tokens
@@ -186,6 +203,27 @@ class _OpenBlock:
             self._columns[number] = columns[kept]
             self._places[number] = self._places[number][kept]
             self._values[number] = self._values[number][kept]
+
+
+def _lanes_of(subject: Subject) -> Executor:
+    return subject.lanes() if isinstance(subject, SparseSubject) else ThreadPoolExecutor(1)
+
+
+def _run_ahead(
+    run: Callable[[Sequence[int]], list[_Part]], batches: Iterator[Sequence[int]], lanes: Executor
+) -> Iterator[list[_Part]]:
+    """What `run` finds on each batch, in their order; a batch is cut when its turn comes."""
+    pending: deque[Future[list[_Part]]] = deque()
+    try:
+        while True:
+            wanted = islice(batches, _AHEAD - len(pending))
+            pending.extend(lanes.submit(run, batch) for batch in wanted)
+            if not pending:
+                return
+            yield pending.popleft().result()
+    finally:
+        for each in pending:
+            each.cancel()
 
 
 def _fired(subject: Subject, ids: Sequence[Sequence[int]], features: Sequence[int]) -> Fired:

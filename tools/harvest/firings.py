@@ -25,7 +25,7 @@ _SHARE = 1 / 4
 _BYTES_PER_FIRING = 48
 _FIRINGS_PER_TOKEN = 512
 """More latents than this hardly ever fire on one token."""
-BLOCK_TOKENS = 65_536
+BLOCK_TOKENS = 32_768
 """Most tokens per block: more would gain nothing, and lose more in a crash."""
 
 _LEAST_BLOCK_TOKENS = 2_048

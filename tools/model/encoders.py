@@ -93,8 +93,7 @@ class ColumnEncoder:
         """Take `sae`, whose class must be one of those whose latents are independent."""
         self._sae = sae
         self._vector_names = _COLUMNS[type(sae)]
-        self._selected: tuple[int, ...] | None = None
-        self._columns: tuple[Tensor, ...] = ()
+        self._selected: tuple[tuple[int, ...], tuple[Tensor, ...]] = ((), ())
 
     def encode(self, hidden: Tensor, keep: Tensor, features: Sequence[int]) -> Tensor:
         """See `Encoder`."""
@@ -125,15 +124,14 @@ class ColumnEncoder:
             # The weights themselves: a copy of a wide SAE might not fit beside it.
             vectors = [cast(Tensor, getattr(self._sae, name)) for name in self._vector_names]
             return (self._sae.W_enc, *vectors)
-        if features != self._selected:
+        selected = self._selected
+        if features != selected[0]:
             index = torch.tensor(features, dtype=torch.long, device=self._sae.W_enc.device)
             vectors = [cast(Tensor, getattr(self._sae, name)) for name in self._vector_names]
-            self._columns = (
-                self._sae.W_enc.index_select(1, index),
-                *(vector[index] for vector in vectors),
-            )
-            self._selected = features
-        return self._columns
+            columns = self._sae.W_enc.index_select(1, index), *(each[index] for each in vectors)
+            # Assigned whole: other threads may ask for other features meanwhile.
+            self._selected = selected = (features, columns)
+        return selected[1]
 
 
 class FullEncoder:
@@ -178,6 +176,20 @@ class TopKEncoder(FullEncoder):
         norms = cast(Tensor, sae.W_dec.detach().norm(dim=-1))
         self._scale = norms if rescaled else None
 
+    def encode(self, hidden: Tensor, keep: Tensor, features: Sequence[int]) -> Tensor:
+        """See `Encoder`."""
+        tokens = hidden[keep]
+        index = torch.tensor(list(features), dtype=torch.long, device=tokens.device)
+        chunks = cast(tuple[Tensor, ...], tokens.split(self._chunk))
+        return torch.cat([self._picked(chunk, index) for chunk in chunks])
+
+    def _picked(self, tokens: Tensor, index: Tensor) -> Tensor:
+        """Some latents, those that are not among the largest of their token at 0."""
+        latents = self._latents(tokens)
+        largest = torch.topk(latents, self._k, dim=-1, sorted=False).indices
+        is_largest = torch.zeros_like(latents, dtype=torch.bool).scatter_(1, largest, True)
+        return torch.where(is_largest[:, index], torch.relu(latents[:, index]), 0.0)
+
     def fire(self, hidden: Tensor, keep: Tensor, features: Sequence[int]) -> FiredLatents:
         """See `Encoder`."""
         width = int(self._topk.cfg.d_sae)
@@ -191,12 +203,15 @@ class TopKEncoder(FullEncoder):
         return FiredLatents(found.rows[asked], columns[asked], found.values[asked])
 
     def _find(self, tokens: Tensor) -> FiredLatents:
+        return fired_at_most(self._latents(tokens), self._k)
+
+    def _latents(self, tokens: Tensor) -> Tensor:
         # Step by step as sae-lens does it, so that the numbers are the same to the last bit.
         latents = self._topk.process_sae_in(tokens) @ self._topk.W_enc
         latents += self._topk.b_enc
         if self._scale is not None:
             latents *= self._scale
-        return fired_at_most(latents, self._k)
+        return latents
 
 
 class SequenceEncoder:

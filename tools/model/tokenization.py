@@ -17,6 +17,9 @@ from tools.errors import CorruptSubject, InvalidText
 
 _NO_LIMIT = 10**30
 
+_MOST_RECENT = 1_024
+"""Texts whose token ids are remembered."""
+
 _SAMPLE = (
     "The 42 Quick-brown foxes\n\n\tdef jump(self, x): return \u00fcber  don't\u2026 \u6f22\u5b57"
 )
@@ -30,6 +33,7 @@ class TextTokens:
         tokenizer.model_max_length = _NO_LIMIT
         self._tokenizer = tokenizer
         self._surfaces: dict[int, str] = {}
+        self._recent: dict[str, list[int]] = {}
         self._anchor = self._find_anchor()
         self.special_ids = frozenset(tokenizer.all_special_ids)
 
@@ -39,11 +43,17 @@ class TextTokens:
 
     def ids(self, text: str) -> list[int]:
         """Token ids of `text`; the name of a special token is read as ordinary characters."""
-        return self._encode([text])[0]
+        return self.ids_of_all([text])[0]
 
     def ids_of_all(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each of `texts`, as by `ids`."""
-        return self._encode(list(texts)) if texts else []
+        recent = self._recent
+        new = [text for text in dict.fromkeys(texts) if text not in recent]
+        if len(new) + len(recent) > _MOST_RECENT:
+            recent = {text: recent[text] for text in texts if text in recent}
+        # Who runs a text has usually asked for its length just before.
+        self._recent = recent = recent | dict(zip(new, self._encode(new), strict=True))
+        return [list(recent[text]) for text in texts]
 
     def surfaces(self, token_ids: Sequence[int]) -> list[str]:
         """The surface of each token id on its own, a word-initial token with its space."""
@@ -70,6 +80,8 @@ class TextTokens:
         return digest.hexdigest()
 
     def _encode(self, texts: list[str]) -> list[list[int]]:
+        if not texts:
+            return []
         for text in texts:
             _check_unicode(text)
         encoded = self._tokenizer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from tools.errors import SubjectError, TextTooLong
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WindowBatches:
     """How windows are laid out for one model and SAE."""
 
@@ -25,6 +26,11 @@ class WindowBatches:
     left_out: frozenset[int]
     """Special tokens, and those left out of the SAE's training."""
     device: torch.device
+
+    @cached_property
+    def _is_left_out(self) -> NDArray[np.bool_]:
+        """Shape (vocabulary_size,)."""
+        return np.isin(np.arange(self.vocabulary_size), list(self.left_out))
 
     def padded(self, windows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Token ids, right-padded behind their BOS, and which of them are the windows' own.
@@ -60,4 +66,4 @@ class WindowBatches:
     def silent(self, windows: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
         """Which tokens get 0 whatever the SAE says; shape (tokens of all windows,)."""
         flat = np.concatenate([np.asarray(window, dtype=np.int64) for window in windows])
-        return np.isin(flat, list(self.left_out))
+        return self._is_left_out[flat]
