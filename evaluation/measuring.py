@@ -13,7 +13,7 @@ from graphs.run import corpus_spec
 from graphs.runs import Run, RunStore
 from tools.activations import Subject
 from tools.database import Database
-from tools.errors import CorpusChanged, NothingToScore, SubjectChanged
+from tools.errors import ActivationNotFinite, CorpusChanged, NothingToScore, SubjectChanged
 from tools.harvest.firing_table import FiringTable
 from tools.harvest.firings import Progress, SampleLayout, lay_out, measure_firings
 from tools.harvest.sampling import CorpusSample, Window, sample_corpus
@@ -75,15 +75,21 @@ def measure(
 
     Raises:
         FeatureOutOfRange: a feature id is not one of the SAE's latents.
-        ActivationNotFinite: the model gives NaN or an infinity, or every feature does.
+        ActivationNotFinite: the model itself, rather than a feature, gives NaN or an infinity.
     """
     windows = [_windows(sample, split) for split in _SPLITS]
     ordered = replace(sample, windows=tuple(window for part in windows for window in part))
     layout = lay_out(ordered)
     distinct = list(dict.fromkeys(features))
-    table = measure_firings(subject, ordered, layout, distinct, progress=progress)
     texts = dict(zip(_SPLITS, _split_texts(subject, layout, windows), strict=True))
-    return MeasuredCorpus(texts, table)
+    try:
+        table = measure_firings(subject, ordered, layout, distinct, progress=progress)
+    except ActivationNotFinite as error:
+        if error.feature is None:
+            raise
+        # No feature was left to go on with.
+        return MeasuredCorpus(texts, FiringTable(distinct, []), dict.fromkeys(distinct, error))
+    return MeasuredCorpus(texts, table, table.failures)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +99,8 @@ class MeasuredCorpus:
     texts: Mapping[MeasuredSplit, SplitText]
     firings: FiringTable
     """Places count through the propose split and then on through the evaluate split."""
+    failures: Mapping[int, ActivationNotFinite]
+    """Features that could not be measured, and why."""
 
     def text(self, split: MeasuredSplit) -> SplitText:
         """All windows of a split."""
@@ -104,8 +112,8 @@ class MeasuredCorpus:
         Raises:
             ActivationNotFinite: the feature could not be measured.
         """
-        if feature in self.firings.failures:
-            raise self.firings.failures[feature]
+        if feature in self.failures:
+            raise self.failures[feature]
         text, fired = self.texts[split], self.firings.of(feature)
         begin = 0 if split == "propose" else int(self.texts["propose"].starts[-1])
         n_tokens = int(text.starts[-1])

@@ -350,8 +350,8 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
 
 
 def test_blocks_fit_the_memory_they_are_given() -> None:
-    assert tokens_per_block(8, 2.0) == tokens_per_block(8, 8.0) == 65_536
-    assert 2_048 < tokens_per_block(131_072, 1.0) == tokens_per_block(16_384, 1.0) < 65_536
+    assert tokens_per_block(8, 2.0) == tokens_per_block(8, 8.0) == 32_768
+    assert 2_048 < tokens_per_block(131_072, 1.0) == tokens_per_block(16_384, 1.0) < 32_768
     assert tokens_per_block(131_072, 0.001) == 2_048
 
 

@@ -16,7 +16,9 @@ LONGEST = 200
 
 
 def test_it_is_short() -> None:
-    assert len(README.splitlines()) <= LONGEST
+    """Tables that a program writes aside."""
+    by_hand = re.sub(r"<!-- (\w+): written by.*?<!-- end of \1 -->", "", README, flags=re.DOTALL)
+    assert len(by_hand.splitlines()) <= LONGEST
 
 
 def test_the_picture_is_the_graph() -> None:

@@ -15,8 +15,8 @@ from tools.harvest.firing_table import Firings
 from tools.harvest.layout import SampleLayout
 from tools.harvest.token_sums import TokenSums
 
-CELLS_AT_ONCE = 2**18
-"""Features times windows, or times distinct tokens, that are laid out at once (2 MiB each)."""
+CELLS_AT_ONCE = 2**17
+"""Features times windows, or times distinct tokens, that are laid out at once (1 MiB each)."""
 
 
 class Statistics(NamedTuple):

@@ -19,9 +19,15 @@ def open_lanes(n_lanes: int) -> ThreadPoolExecutor:
     """A pool of threads that share the caller's threads of torch among them."""
     n_threads = torch.get_num_threads()
     per_lane = max(1, n_threads // n_lanes)
-    pool = ThreadPoolExecutor(n_lanes, "forward", torch.set_num_threads, (per_lane,))
+    pool = ThreadPoolExecutor(n_lanes, "forward", _limit, (per_lane,))
     started = threading.Barrier(n_lanes)
     wait([pool.submit(started.wait) for _ in range(n_lanes)])
     # What a thread sets for itself is also what threads that are started later begin with.
     torch.set_num_threads(n_threads)
     return pool
+
+
+def _limit(n_threads: int) -> None:
+    # A thread takes over the number of all at its first look, and only then keeps its own.
+    torch.get_num_threads()
+    torch.set_num_threads(n_threads)
