@@ -9,18 +9,20 @@ from rich.text import Text
 
 from graphs.terminal.shading import shaded
 from tools.activations import Subject
+from tools.long_texts import measure_texts
 
 
 def print_probe(subject: Subject, texts: Sequence[str], feature: int) -> None:
     """Each text with its tokens shaded, its maximum and its mean activation.
 
-    Shading is relative to the strongest token of all the texts.
+    Shading is relative to the strongest token of all the texts. One that is longer than the context
+    is read in windows that overlap by half.
 
     Raises:
         SubjectError: the feature does not exist, or a text cannot be measured.
     """
     console = Console(highlight=False)
-    measured = subject.activations(texts, [feature])
+    measured = measure_texts(subject, texts, [feature])
     strongest = max(float(item.activations.max()) for item in measured)
     console.print(Text(f"feature {feature} at {subject.info.hook_point}", "bold"))
     console.print(Text("shaded relative to the strongest token below", "dim"))
