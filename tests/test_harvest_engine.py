@@ -388,8 +388,8 @@ def test_many_windows_of_one_token(tmp_path: Path) -> None:
 
 def test_the_quickest_batch_size_is_kept_where_it_pays() -> None:
     for seconds, expected in (
-        ({BATCH_TOKENS: 1.0, BATCH_TOKENS * 2: 0.98, BATCH_TOKENS * 4: 0.97}, BATCH_TOKENS),
-        ({BATCH_TOKENS: 1.0, BATCH_TOKENS * 2: 0.98, BATCH_TOKENS * 4: 0.7}, BATCH_TOKENS * 4),
+        ({BATCH_TOKENS: 1.0, BATCH_TOKENS // 2: 0.98, BATCH_TOKENS * 2: 0.97}, BATCH_TOKENS),
+        ({BATCH_TOKENS: 1.0, BATCH_TOKENS // 2: 0.98, BATCH_TOKENS * 2: 0.7}, BATCH_TOKENS * 2),
     ):
         batch = BatchSize(None, 10_000_000)
         tried: list[int] = []

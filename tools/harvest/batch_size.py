@@ -9,7 +9,7 @@ from tools.errors import OutOfMemory
 BATCH_TOKENS = 2_048
 """Tokens per forward pass: enough to keep a core busy, few enough to keep activations small."""
 
-_CANDIDATES = (BATCH_TOKENS, BATCH_TOKENS * 2, BATCH_TOKENS * 4)
+_CANDIDATES = (BATCH_TOKENS, BATCH_TOKENS // 2, BATCH_TOKENS * 2)
 _TRIALS = 3
 """Batches of each size that are timed."""
 _LONG = 4 * _TRIALS * sum(_CANDIDATES)
