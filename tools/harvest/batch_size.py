@@ -12,7 +12,7 @@ BATCH_TOKENS = 2_048
 _CANDIDATES = (BATCH_TOKENS, BATCH_TOKENS // 2, BATCH_TOKENS * 2)
 _TRIALS = 3
 """Batches of each size that are timed."""
-_LONG = 4 * _TRIALS * sum(_CANDIDATES)
+_LONG = 16 * _TRIALS * sum(_CANDIDATES)
 """Tokens of a harvest from which on the trials are worth their noise."""
 _WORTH = 0.95
 """A size must take less than this share of the usual one's time to be preferred."""
