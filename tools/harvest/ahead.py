@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +22,7 @@ def map_ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 
     Items are taken by the caller's thread, in their order.
     """
-    n_threads = min(MOST_THREADS, len(os.sched_getaffinity(0)))
+    n_threads = min(MOST_THREADS, n_processors())
     left = iter(items)
     with ThreadPoolExecutor(n_threads, "ahead") as pool:
         ahead: deque[Future[R]] = deque()
@@ -31,3 +32,9 @@ def map_ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
             if not ahead:
                 return
             yield ahead.popleft().result()
+
+
+def n_processors() -> int:
+    """Processors that this process may use."""
+    # Only Linux tells what a process is held to.
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -6,7 +6,6 @@ feature would not fit in memory. While a batch is run, the one before it is put 
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from tools.activations import Fired, SparseSubject, Subject
 from tools.errors import ActivationNotFinite, OutOfMemory
+from tools.harvest.ahead import n_processors
 from tools.harvest.batch_size import BatchSize
 from tools.harvest.blocks import Block, Shelf, Span, sort_firings
 from tools.harvest.firing_table import FiringTable
@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 _QUEUED = 2
 """Batches that may wait to be put in order: more would only take memory."""
 
-_AHEAD = len(os.sched_getaffinity(0)) + 1
+_AHEAD = n_processors() + 1
 """Batches that are run, or wait to be, at a time."""
 
 _Part = tuple[Sequence[int], NDArray[np.int32], Fired]

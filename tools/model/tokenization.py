@@ -20,6 +20,9 @@ _NO_LIMIT = 10**30
 _MOST_RECENT = 1_024
 """Texts whose token ids are remembered."""
 
+_LONGEST_REMEMBERED = 2_000
+"""Characters; documents of a corpus are read once, and would only fill the memory."""
+
 _SAMPLE = (
     "The 42 Quick-brown foxes\n\n\tdef jump(self, x): return \u00fcber  don't\u2026 \u6f22\u5b57"
 )
@@ -49,11 +52,15 @@ class TextTokens:
         """Token ids of each of `texts`, as by `ids`."""
         recent = self._recent
         new = [text for text in dict.fromkeys(texts) if text not in recent]
-        if len(new) + len(recent) > _MOST_RECENT:
-            recent = {text: recent[text] for text in texts if text in recent}
-        # Who runs a text has usually asked for its length just before.
-        self._recent = recent = recent | dict(zip(new, self._encode(new), strict=True))
-        return [list(recent[text]) for text in texts]
+        found = dict(zip(new, self._encode(new), strict=True))
+        short = {text: ids for text, ids in found.items() if len(text) <= _LONGEST_REMEMBERED}
+        if short:
+            # Who runs a text has usually asked for its length just before. Assigned whole: other
+            # threads may be reading.
+            kept = recent if len(short) + len(recent) <= _MOST_RECENT else {}
+            self._recent = kept | short
+        known = recent | found if found else recent
+        return [list(known[text]) for text in texts]
 
     def surfaces(self, token_ids: Sequence[int]) -> list[str]:
         """The surface of each token id on its own, a word-initial token with its space."""
