@@ -214,6 +214,30 @@ def test_the_k_largest_are_those_that_torch_picks(width: int, seed: int) -> None
     assert found.isnan().sum() == 1
 
 
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("n_features", [1, 2, 5, 40])
+def test_ranks_counted_out_are_those_that_torch_finds(
+    n_features: int, ties: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few features and many, with and without ties at the edge, NaN and infinities."""
+    sae = make_sae(WIDTH, 48, "blocks.0.hook_resid_pre", "topk")
+    encoder = build_encoder(sae)
+    random = torch.Generator().manual_seed(n_features)
+    latents = torch.randn(200, 48, generator=random) - 1
+    latents = (latents * 2).round() / 2 if ties else latents
+    latents[3], latents[4] = 0, -torch.inf
+    latents[5, 7], latents[6, 9] = torch.nan, torch.inf
+    monkeypatch.setattr(encoder, "_latents", lambda tokens: latents)
+    values, columns = latents.topk(int(sae.cfg.k), sorted=False)
+    dense = torch.zeros_like(latents).scatter(-1, columns, values.relu())
+    assert (dense > 0).any()
+    hidden, keep = torch.zeros(200, 1, WIDTH), torch.ones(200, 1, dtype=torch.bool)
+    for start in range(0, 48, n_features):
+        features = range(start, min(48, start + n_features))
+        found = encoder.encode(hidden, keep, features)
+        torch.testing.assert_close(found, dense[:, features], atol=0, rtol=0, equal_nan=True)
+
+
 def test_what_is_not_finite_is_not_lost() -> None:
     latents = torch.tensor([[0.0, -1.0, 2.0], [torch.nan, torch.inf, -torch.inf]])
     rows, columns, values = fired_of(latents)

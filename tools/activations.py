@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.errors import ActivationNotFinite
+from tools.lanes import Lanes
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,11 @@ class SparseSubject(Subject, Protocol):
         """
         ...
 
-    def lanes(self) -> Executor:
-        """Threads to call `firing_windows` in: as many as run well side by side."""
+    def lanes(self) -> Lanes:
+        """Threads to run passes in, of any kind: as many as run well side by side."""
         ...
+
+
+def lanes_of(subject: Subject) -> Lanes:
+    """Its own lanes, or a single one: what says nothing of threads is called from one at a time."""
+    return subject.lanes() if isinstance(subject, SparseSubject) else Lanes(1)

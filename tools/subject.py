@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Executor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
@@ -28,6 +27,7 @@ from tools.errors import (
     SubjectError,
     WidthMismatch,
 )
+from tools.lanes import Lanes
 from tools.model.bridge_reader import BridgeReader
 from tools.model.encoders import Encoder, build_encoder
 from tools.model.fingerprint import fingerprint
@@ -96,7 +96,7 @@ def load_subject(spec: SubjectSpec) -> LoadedSubject:
 class LoadedSubject:
     """A model and an SAE in memory; implements `tools.activations.SparseSubject`.
 
-    Safe under threads: forward passes happen one after the other, but for those in `lanes`.
+    Safe under threads: on a CPU forward passes may overlap, elsewhere they take turns.
     """
 
     spec: SubjectSpec
@@ -169,7 +169,7 @@ class LoadedSubject:
             return []
         ids, keep = self._batches.padded(windows)
         measured = MeasuredWindows(windows, features, self.surfaces)
-        with self._lock, torch.inference_mode(), explain_memory(len(windows)):
+        with self._turn, torch.inference_mode(), explain_memory(len(windows)):
             hidden = self._reader.read(ids)
             latents = self._encoder.encode(hidden, keep, features).float()
             measured.check(hidden[keep], latents)
@@ -188,8 +188,7 @@ class LoadedSubject:
             return Fired(none, none, np.empty(0, np.float32), {})
         ids, keep = self._batches.padded(windows)
         measured = MeasuredWindows(windows, features, self.surfaces)
-        turn = nullcontext() if self._concurrent else self._lock
-        with turn, torch.inference_mode(), explain_memory(len(windows)):
+        with self._turn, torch.inference_mode(), explain_memory(len(windows)):
             hidden = self._reader.read(ids)
             measured.check_hidden(hidden[keep])
             found = self._encoder.fire(hidden, keep, features)
@@ -205,14 +204,18 @@ class LoadedSubject:
             rows, columns, values = rows[wanted], columns[wanted], values[wanted]
         return Fired(rows, columns, values.astype(np.float32, copy=False), failures)
 
-    def lanes(self) -> Executor:
+    def lanes(self) -> Lanes:
         """See `SparseSubject.lanes`."""
         return open_lanes(min(MOST_LANES, torch.get_num_threads()) if self._concurrent else 1)
 
     @property
     def _concurrent(self) -> bool:
-        """Whether passes of `firing_windows` may, and should, overlap."""
+        """Whether passes may, and should, overlap."""
         return self.model.device.type == "cpu" and self._reader.concurrent
+
+    @property
+    def _turn(self) -> AbstractContextManager[object]:
+        return nullcontext() if self._concurrent else self._lock
 
     def _text_activations(
         self, text: str, ids: list[int], array: NDArray[np.float32]

@@ -16,7 +16,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.activations import Fired, SparseSubject, Subject
+from tools.activations import Fired, SparseSubject, Subject, lanes_of
 from tools.errors import ActivationNotFinite, OutOfMemory
 from tools.harvest.ahead import n_processors
 from tools.harvest.batch_size import BatchSize
@@ -71,7 +71,7 @@ class CorpusPass:
             DatabaseFull: the disk is full.
         """
         blocks: list[Future[Block]] = []
-        with ThreadPoolExecutor(1, "harvest") as worker, _lanes_of(self.subject) as lanes:
+        with ThreadPoolExecutor(1, "harvest") as worker, lanes_of(self.subject) as lanes:
             for span in spans:
                 found = self.shelf.find(span)
                 if found is None:
@@ -203,10 +203,6 @@ class _OpenBlock:
             self._columns[number] = columns[kept]
             self._places[number] = self._places[number][kept]
             self._values[number] = self._values[number][kept]
-
-
-def _lanes_of(subject: Subject) -> Executor:
-    return subject.lanes() if isinstance(subject, SparseSubject) else ThreadPoolExecutor(1)
 
 
 def _run_ahead(

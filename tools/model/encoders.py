@@ -29,6 +29,9 @@ from tools.model.fired import FiredLatents, fired_at_most, fired_in_parts, fired
 _FULL_ENCODE_FLOATS = 2**26
 """Most numbers that a full encode holds at once (256 MB as float32)."""
 
+_COUNTED_PER_TOKEN = 2
+"""Latents of a token whose rank is counted out; for more, finding the k largest costs less."""
+
 _COLUMNS: dict[type, tuple[str, ...]] = {
     StandardSAE: ("b_enc",),
     Transcoder: ("b_enc",),
@@ -186,9 +189,26 @@ class TopKEncoder(FullEncoder):
     def _picked(self, tokens: Tensor, index: Tensor) -> Tensor:
         """Some latents, those that are not among the largest of their token at 0."""
         latents = self._latents(tokens)
+        asked = torch.relu(latents[:, index])
+        rows, columns = asked.nonzero(as_tuple=True)
+        if len(rows) <= _COUNTED_PER_TOKEN * len(tokens):
+            values = asked[rows, columns]
+            is_largest = self._outranked_by_few(latents[rows], values)
+            if is_largest is not None:
+                picked = torch.zeros_like(asked)
+                picked[rows[is_largest], columns[is_largest]] = values[is_largest]
+                return picked
         largest = torch.topk(latents, self._k, dim=-1, sorted=False).indices
-        is_largest = torch.zeros_like(latents, dtype=torch.bool).scatter_(1, largest, True)
-        return torch.where(is_largest[:, index], torch.relu(latents[:, index]), 0.0)
+        is_picked = torch.zeros_like(latents, dtype=torch.bool).scatter_(1, largest, True)
+        return torch.where(is_picked[:, index], asked, 0.0)
+
+    def _outranked_by_few(self, latents: Tensor, values: Tensor) -> Tensor | None:
+        """Which of `values`, one a row, are among their row's k largest; None if a tie decides."""
+        # Told by what is not below: a NaN is not, and ranks first for torch too.
+        n_above = (~(latents <= values[:, None])).sum(dim=1)
+        is_largest = (n_above < self._k) | values.isnan()
+        level = (~(latents[is_largest] < values[is_largest, None])).sum(dim=1)
+        return None if bool((level > self._k).any()) else is_largest
 
     def fire(self, hidden: Tensor, keep: Tensor, features: Sequence[int]) -> FiredLatents:
         """See `Encoder`."""

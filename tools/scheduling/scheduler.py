@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from tools.activations import Subject, SubjectInfo, TextActivations, Tokenization
+from tools.activations import Subject, SubjectInfo, TextActivations, Tokenization, lanes_of
 from tools.scheduling.measured_texts import MeasuredTexts
 from tools.scheduling.shapes import FIXED_COLUMNS, Shape, Shapes
 
@@ -32,13 +33,13 @@ class Measuring(Tokenization, Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """What one caller wants; `told` is set when it is done, or is to run the line itself."""
+    """What one caller wants; `told` is set when it is done."""
 
     features: tuple[int, ...]
     left: set[str]
     """Texts that are not measured yet."""
     found: dict[str, TextActivations] = field(default_factory=lambda: {})
-    error: Exception | None = None
+    error: BaseException | None = None
     told: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -51,7 +52,7 @@ class _Request:
         if self.done:
             self.told.set()
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         self.error = error
         self.told.set()
 
@@ -75,8 +76,8 @@ class Scheduler:
 
     A text's activations are the same, bit by bit, whoever asks at the same time: see `Shapes`. They
     differ from those of another way to batch by float rounding, about 1e-6 of the feature's scale.
-    There is no thread of its own: of those that wait, one runs the batches, always with the oldest
-    text in them, until its own are done, and passes the line on.
+    The passes run in the subject's lanes, each with the oldest text in line; as long as there are
+    texts, no lane rests.
     """
 
     def __init__(self, subject: Subject, measured: MeasuredTexts) -> None:
@@ -85,11 +86,16 @@ class Scheduler:
         self._measured = measured
         self._fingerprint = subject.info.fingerprint
         self._shapes = Shapes(subject)
-        self._jobs: dict[int, list[_Job]] = {}
+        self._jobs: dict[int, deque[_Job]] = {}
         self._numbers = itertools.count()
         self._lock = threading.Lock()
-        self._led = False
+        self._lanes = lanes_of(subject)
+        self._n_busy = 0
         self._crowded = False
+
+    def close(self) -> None:
+        """End the lanes; nobody may be waiting any more."""
+        self._lanes.shutdown(cancel_futures=True)
 
     @property
     def info(self) -> SubjectInfo:
@@ -152,62 +158,63 @@ class Scheduler:
             for text, n_tokens in lengths.items():
                 if text in request.left:
                     job = _Job(next(self._numbers), request, text, n_tokens)
-                    self._jobs.setdefault(n_tokens, []).append(job)
-            leads, self._led = not self._led, True
-        if not leads:
+                    self._jobs.setdefault(n_tokens, deque()).append(job)
+            n_more = min(len(self._jobs), self._lanes.number) - self._n_busy
+            for _ in range(n_more):
+                self._lanes.submit(self._run_line)
+                self._n_busy += 1
+        try:
             request.told.wait()
-        if not request.done:
-            self._lead(request)
+        finally:
+            # Whoever is interrupted wants nothing any more.
+            request.left.clear()
         if request.error is not None:
             raise request.error
 
-    def _lead(self, own: _Request) -> None:
-        """Run batches until one's own texts are done; then it is another's turn."""
-        try:
-            if self._crowded:
-                time.sleep(PAUSE_SECONDS)
-            while not own.done:
-                self._run_batch()
-        finally:
-            own.left.clear()
-            self._hand_over()
+    def _run_line(self) -> None:
+        """What a lane does: one batch after the other until nothing is in line."""
+        if self._crowded:
+            time.sleep(PAUSE_SECONDS)
+        while (oldest := self._peek()) is not None:
+            try:
+                shape = self._shapes.of(oldest.n_tokens)
+            except BaseException as error:  # noqa: BLE001  (Whatever it is, the asking thread raises it.)
+                oldest.request.fail(error)
+            else:
+                self._settle(self._take(shape), shape)
 
-    def _hand_over(self) -> None:
+    def _peek(self) -> _Job | None:
+        """The first that came of those still wanted; drops what is done with before it."""
         with self._lock:
-            oldest = self._oldest()
-            self._led = oldest is not None
-            if oldest is not None:
-                oldest.request.told.set()
+            for n_tokens, jobs in list(self._jobs.items()):
+                while jobs and not jobs[0].is_open:
+                    jobs.popleft()
+                if not jobs:
+                    del self._jobs[n_tokens]
+            self._crowded = len({id(jobs[0].request) for jobs in self._jobs.values()}) >= CROWD
+            oldest = min((jobs[0] for jobs in self._jobs.values()), default=None)
+            if oldest is None:
+                self._n_busy -= 1
+            return oldest
 
-    def _oldest(self) -> _Job | None:
-        """The first that came of those still wanted; drops what has been done before it."""
-        for n_tokens, jobs in list(self._jobs.items()):
-            done = next((at for at, job in enumerate(jobs) if job.is_open), len(jobs))
-            del jobs[:done]
-            if not jobs:
-                del self._jobs[n_tokens]
-        return min((jobs[0] for jobs in self._jobs.values()), default=None)
-
-    def _run_batch(self) -> None:
+    def _take(self, shape: Shape) -> list[_Job]:
+        """Out of the line, what goes into one pass; none if another lane was quicker."""
         with self._lock:
-            oldest = self._oldest()
-            assert oldest is not None, "the one who leads has jobs in line"
-            alike = [job for job in self._jobs[oldest.n_tokens] if job.is_open]
-            n_requests = len({id(jobs[0].request) for jobs in self._jobs.values()})
-        self._crowded = n_requests >= CROWD
-        try:
-            shape = self._shapes.of(oldest.n_tokens)
-        except Exception as error:  # noqa: BLE001  (Whatever it is, the asking thread raises it.)
-            oldest.request.fail(error)
-            return
-        self._settle(_fitting(alike, shape), shape)
+            jobs = self._jobs.get(shape.n_tokens, deque())
+            taken = _fitting([job for job in jobs if job.is_open], shape)
+            others = {job.number for job in taken}
+            if jobs:
+                self._jobs[shape.n_tokens] = deque(job for job in jobs if job.number not in others)
+        return taken
 
     def _settle(self, jobs: Sequence[_Job], shape: Shape) -> None:
         """Measure the jobs in one pass, or one by one if that fails: a bad text fails alone."""
-        failure: Exception | None = None
+        if not jobs:
+            return
+        failure: BaseException | None = None
         try:
             found = self._measure(jobs, shape)
-        except Exception as error:  # noqa: BLE001  (Whatever it is, the asking thread raises it.)
+        except BaseException as error:  # noqa: BLE001  (Whatever it is, the asking thread raises it.)
             failure, found = error, []
         if failure is not None and len(jobs) == 1:
             jobs[0].request.fail(failure)

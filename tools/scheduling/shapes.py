@@ -8,6 +8,7 @@ their number matters is found out by trying, on made-up texts.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -24,7 +25,7 @@ LEAST_TOKENS = 4
 LEAST_COLUMNS = 2
 """A single column would be a matrix-vector product, which adds up in another order."""
 
-BATCH_TOKENS = 512
+BATCH_TOKENS = 1_024
 """Most tokens of a pass: a CPU gains nothing beyond that, and others wait meanwhile."""
 
 FIXED_TEXTS = 32
@@ -73,12 +74,15 @@ class Shapes:
         self._subject = subject
         self._fixed: dict[int, int | None] = {}
         self._measurable: list[int] | None = None
+        self._lock = threading.Lock()
 
     def of(self, n_tokens: int) -> Shape:
         """How a text of `n_tokens` is run: in any company, in one of fixed size, or alone."""
         part = (n_tokens - 1) // TRIAL_STEP
         if part not in self._fixed:
-            self._fixed[part] = self._try(part)
+            with self._lock:
+                if part not in self._fixed:
+                    self._fixed[part] = self._try(part)
         return Shape(n_tokens, self._fixed[part])
 
     def _try(self, part: int) -> int | None:
