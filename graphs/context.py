@@ -82,6 +82,7 @@ def dossier_of(
         statistics=source.statistics(feature),
         exemplars=source.exemplars(feature, "propose"),
         token_table=source.token_table(feature),
+        census=source.census(feature),
         contexts=source.exemplars(feature, "test"),
         tokenization=tokenization,
         thresholds=thresholds,

@@ -14,12 +14,14 @@ from evaluation.candidate import Candidate
 from evaluation.held_out import FeatureText, SplitText
 from graphs.policies.protocols import Dossier, Thresholds
 from tests.fakes import FakeSubject
+from tools.census import Census, CensusText
 from tools.errors import LanguageModelError, MalformedReply, UnusableReply
 from tools.exemplars import Exemplar, FeatureStatistics
 from tools.llm.costs import NOTHING_SPENT, Spent
 from tools.llm.language_model import Exchange, Question
 from tools.rules import Branch, Rule, TokenIn
 
+EMPTY_CENSUS = Census(CensusText((), (), (), 0), 0, np.zeros(0, np.int32), np.zeros(0, np.uint8))
 SPENT = Spent(1, 900, 80, 0.01)
 FLAT = {"tokens": [" cat"], "strength": 0.9}
 REPLY = {"description": " Fires on\n animals. ", "rule": {"branches": [FLAT]}}
@@ -109,6 +111,7 @@ def desk(
         statistics=FeatureStatistics(feature, 9, 5, 2, scale, scale),
         exemplars=exemplars,
         token_table=(),
+        census=EMPTY_CENSUS,
         contexts=(),
         tokenization=FakeSubject(),
         thresholds=Thresholds(),

@@ -12,6 +12,8 @@ from tests.llm_server.prompts import body
 from tests.llm_server.scientist import scientist
 from tools.rules import CLASSES
 
+_UNWRITTEN = {"any", "undecodable", "repeated_mark"}
+"""It has no words of bytes, and reads one mark at a time."""
 TEA = "Fires on the token ' tea'."
 
 
@@ -63,7 +65,7 @@ def test_marks_are_right_where_most_of_them_hold_what_fires() -> None:
     assert answered(replies.FuzzerReply, TEA, texts=texts) == {"right": [1, 0, 0, 1]}
 
 
-@pytest.mark.parametrize("name", sorted(CLASSES.keys() - {"any", "undecodable"}))
+@pytest.mark.parametrize("name", sorted(CLASSES.keys() - _UNWRITTEN))
 def test_it_has_words_of_every_class(name: str) -> None:
     about = f"Fires on {CLASSES[name].noun}."
     wish = "Write 10 texts on which the feature fires"

@@ -27,7 +27,7 @@ def test_one_shot_lists_the_tokens_that_carry_the_top_exemplars() -> None:
     found = OneShot().explain(desk())
     # ' cat' carries 8, ' dog' 6, 'y' 4; ' cat' with 2 of 6 carries nothing there.
     assert list(listed(found).items()) == [(" cat", 1.0), (" dog", 0.8), ("y", 0.5)]
-    said = "Fires on the tokens ' cat' and ' dog'; less strongly the token 'y'."
+    said = "Fires on the tokens ' cat' and ' dog'; less strongly on the token 'y'."
     assert found.description == said
     assert (found.explainer, found.spent, found.missing) == ("one_shot", NOTHING_SPENT, "")
 

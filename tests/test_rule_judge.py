@@ -39,14 +39,21 @@ from tools.rules import (
     Branch,
     Condition,
     FirstTokens,
+    Foreseen,
     InClass,
+    Indented,
+    Induced,
     Inside,
     LineStart,
     Not,
     Repeated,
     Rule,
+    SentenceStart,
     TokenIn,
     Windows,
+    WordAffix,
+    WordBefore,
+    WordIn,
 )
 
 DEMO = Path(__file__).parents[1] / "tools" / "demo" / "model"
@@ -71,6 +78,14 @@ RULES: dict[str, Condition] = {
     "in a string": Inside("long_string"),
     "in a comment": AllOf((Inside("comment"), WORD)),
     "in brackets": AllOf((Inside("brackets"), TokenIn((" is", " not", "self", ",")))),
+    "word in pieces": WordIn(("argument", "parser"), folded=True),
+    "word ending": AllOf((WordAffix("ing", "end"), InClass("word_piece"))),
+    "after a word": AllOf((WordBefore(WordIn(("the", "a", "an")), 1, 3), InClass("word_piece"))),
+    "sentence start": AllOf((SentenceStart(), InClass("capitalised"))),
+    "indented": AllOf((Indented(4), TokenIn(("self", "if")))),
+    "induced": AllOf((Induced(), InClass("word_start"))),
+    "foreseen": Foreseen(TokenIn((".", "("))),
+    "in a literal": AllOf((Inside("string"), WORD)),
     "exception": AllOf((TokenIn((" the", " a")), Not(Before(TokenIn((" of", " in")))))),
 }
 

@@ -82,12 +82,15 @@ def test_few_exemplars_still_give_rivals(keep: int) -> None:
 
 def test_a_tokenizer_without_leading_spaces_is_no_obstacle() -> None:
     dossier = dossier_of("single token")
-    bare = [
-        replace(e, tokens=tuple(token.strip() or "_" for token in e.tokens))
-        for e in dossier.exemplars
+    text = dossier.census.text
+    bare = replace(text, tokens=[tuple(t.strip() or "_" for t in w) for w in text.tokens])
+    exemplars = [
+        replace(e, tokens=tuple(t.strip() or "_" for t in e.tokens)) for e in dossier.exemplars
     ]
-    table = [replace(row, token=row.token.strip()) for row in dossier.token_table]
-    proposals = POLICY.generate_hypotheses(replace(dossier, exemplars=bare, token_table=table))
+    census = replace(dossier.census, text=bare)
+    proposals = POLICY.generate_hypotheses(
+        replace(dossier, exemplars=exemplars, census=census, token_table=())
+    )
     assert proposals[0].statement == "Fires on the token 'and'."
 
 

@@ -9,12 +9,17 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.census import Census
+
 Split = Literal["propose", "test", "evaluate"]
 """Documents are divided once: hypotheses come from `propose`, experiments borrow contexts from
 `test`, scores are taken on `evaluate`."""
 
 SPLITS: tuple[Split, ...] = ("propose", "test", "evaluate")
 """Every split, in the order of the method."""
+
+KEPT_SPLITS: tuple[Split, ...] = ("propose", "test")
+"""Splits of which exemplars are kept: what nobody may look at need not be stored."""
 
 Band = Literal["top", "quantile_1", "quantile_2", "quantile_3", "quantile_4", "random", "near_miss"]
 """Why a window was kept: `top` by maximum activation; `quantile_1` (weakest quarter of the windows
@@ -106,4 +111,8 @@ class ExemplarSource(Protocol):
 
     def token_table(self, feature: int) -> Sequence[TokenStatistic]:
         """Tokens that carry the feature's activation on the propose split, largest share first."""
+        ...
+
+    def census(self, feature: int) -> Census:
+        """Where the feature fires in text that is common to all features."""
         ...

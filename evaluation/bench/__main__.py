@@ -15,12 +15,14 @@ from evaluation.bench.harvest import harvest_profile, harvest_rows
 from evaluation.bench.language_model import language_model_rows
 from evaluation.bench.report import show, write
 from evaluation.bench.rows import BenchRow
+from evaluation.bench.rules import rule_rows
 from evaluation.bench.scoring import scoring_rows
 from evaluation.bench.startup import startup_rows
 from evaluation.bench.storage import storage_rows
 
 BENCHMARKS: Mapping[str, Callable[[], Sequence[BenchRow]]] = {
     "startup": startup_rows,
+    "rules": rule_rows,
     "harvest": harvest_rows,
     "scoring": scoring_rows,
     "language_model": language_model_rows,

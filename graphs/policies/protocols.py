@@ -19,6 +19,7 @@ from graphs.records import (
     Setback,
 )
 from tools.activations import Tokenization
+from tools.census import Census
 from tools.exemplars import Exemplar, FeatureStatistics, TokenStatistic
 from tools.llm.language_model import LanguageModel
 
@@ -50,6 +51,8 @@ class Dossier:
     """The propose split: what hypotheses are induced from."""
     token_table: Sequence[TokenStatistic]
     """Tokens that carry the feature's activation on the propose split."""
+    census: Census
+    """Where the feature fires, and where it does not, in text of the propose split."""
     contexts: Sequence[Exemplar]
     """The test split: real contexts for experiments to borrow and edit."""
     tokenization: Tokenization

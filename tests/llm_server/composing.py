@@ -29,6 +29,8 @@ _TAILS = (
 _SAMPLES = (
     *(" London", " Maria", " NATO", " 42", "7", ",", ";", " (", ")", "]", " +", " ==", ' "', "."),
     *("\n", "\n    ", "\n        ", " import", " return", " the", " with", " x", " camelCase"),
+    *(" she", " under", " because", " is", " why", " seven", " June", " Monday", " 1984", " x1"),
+    *(" ---", " \u043c\u0438\u0440", " \u4e2d"),
     *("some_name", "pieces", "caf\u00e9", " stra\u00dfe", " words"),
 )
 """Tokens of every class."""

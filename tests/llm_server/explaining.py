@@ -73,7 +73,8 @@ def _class_of(tokens: Sequence[str], classes: Sequence[str]) -> str | None:
     """The class that most of the tokens share, the narrowest of equals."""
     shares = {name: sum(map(CLASSES[name].holds, tokens)) / len(tokens) for name in classes}
     narrow = [name for name in classes if not CLASSES[name].broad]
-    best = max(narrow, key=lambda name: shares[name], default=None)
+    # Whatever is a number also has a digit.
+    best = max(narrow, key=lambda name: (shares[name], name != "has_digit"), default=None)
     return best if best is not None and shares[best] >= _CLASS_COVERS else None
 
 

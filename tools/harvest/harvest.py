@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from tools.activations import Subject
+from tools.census import Census, CensusText
 from tools.errors import ActivationNotFinite
 from tools.exemplars import (
     BANDS,
@@ -21,6 +23,7 @@ from tools.exemplars import (
 )
 from tools.harvest.ahead import map_ahead
 from tools.harvest.bands import ranks
+from tools.harvest.common_text import CommonText
 from tools.harvest.firing_table import Firings, FiringTable
 from tools.harvest.firings import BLOCK_TOKENS, Progress, measure_firings
 from tools.harvest.kept import KeptFeatures, features_at_once, keep
@@ -37,6 +40,8 @@ class FeatureHarvest:
     """By split, band and rank."""
     token_table: tuple[TokenStatistic, ...]
     """Of the propose split, largest share first."""
+    census: Census
+    """Of the propose split, as far as it is common to all features."""
 
 
 def harvest(
@@ -127,6 +132,26 @@ class Harvest:
         """Tokens of all splits on which `feature` fires: 0 for a dead one."""
         return self._table_of[feature].count(feature)
 
+    def census(self, feature: int) -> Census:
+        """Where the feature fires in text that is common to all features."""
+        return self.measured(feature).census
+
+    @cached_property
+    def common_text(self) -> CommonText:
+        """Which windows the census is of."""
+        return CommonText(self.layout, self.sample.seed)
+
+    @cached_property
+    def census_text(self) -> CensusText:
+        """The same windows as text."""
+        windows = [self.sample.windows[int(number)] for number in self.common_text.windows]
+        return CensusText(
+            tokens=[tuple(map(self.surfaces.__getitem__, w.token_ids)) for w in windows],
+            documents=[window.document for window in windows],
+            positions=[window.position for window in windows],
+            n_proposed=self.common_text.n_proposed,
+        )
+
     def kept(self, features: Sequence[int]) -> Iterator[KeptFeatures]:
         """What is kept of some features, in their order, as many at a time as memory allows.
 
@@ -135,13 +160,15 @@ class Harvest:
         """
         step = features_at_once(self.layout)
         parts = (features[start : start + step] for start in range(0, len(features), step))
+        # Made here, before the threads that share it.
+        self.common_text  # noqa: B018
         return map_ahead(self._keep, ((some, self._firings(some)) for some in parts))
 
     def _firings(self, features: Sequence[int]) -> list[Firings]:
         return [self._table_of[feature].of(feature) for feature in features]
 
     def _keep(self, part: tuple[Sequence[int], Sequence[Firings]]) -> KeptFeatures:
-        return keep(*part, self.layout, self.sample.seed)
+        return keep(*part, self.layout, self.common_text, self.sample.seed)
 
     def measured(self, feature: int) -> FeatureHarvest:
         """Everything that is kept of one feature."""
@@ -158,6 +185,7 @@ class Harvest:
             ),
             exemplars=tuple(self._exemplars(kept)),
             token_table=tuple(self._token_table(kept)),
+            census=Census(self.census_text, *kept.counted[0]),
         )
 
     def statistics(self, feature: int) -> FeatureStatistics:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.exemplars import BANDS, SPLITS
+from tools.exemplars import BANDS, KEPT_SPLITS, SPLITS
 from tools.harvest.bands import TOP_WINDOWS, Choice, choose_firing, choose_silent, draw, ranks
+from tools.harvest.common_text import CommonText, Counted
 from tools.harvest.firing_table import Firings
 from tools.harvest.layout import SampleLayout
 from tools.harvest.token_sums import TokenSums
@@ -38,6 +39,8 @@ class KeptFeatures:
     """Of the propose split."""
     choice: Choice
     """The windows kept; group `len(SPLITS) * n + s` is feature number n and split number s."""
+    counted: tuple[Counted, ...]
+    """The census of each feature."""
     ends: NDArray[np.int64]
     """Shape (n_kept,): how many of the firings come before the end of each window."""
     places: NDArray[np.int32]
@@ -52,7 +55,11 @@ def features_at_once(layout: SampleLayout) -> int:
 
 
 def keep(
-    features: Sequence[int], firings: Sequence[Firings], layout: SampleLayout, seed: int
+    features: Sequence[int],
+    firings: Sequence[Firings],
+    layout: SampleLayout,
+    common_text: CommonText,
+    seed: int,
 ) -> KeptFeatures:
     """Choose what is kept of some features; each as if it were alone.
 
@@ -60,6 +67,7 @@ def keep(
         features: ids, no more than `features_at_once`.
         firings: where each of them fires.
         layout: of the sample.
+        common_text: of the sample, for the census.
         seed: of the random choices.
     """
     n = len(features)
@@ -75,13 +83,15 @@ def keep(
     maxima = np.maximum.reduceat(values, begins) if len(begins) else values
     firing = _Firing(owners[begins], holding[begins].astype(np.int64), maxima)
     choice = _choose(np.asarray(features, np.int64), firing, tokens, layout, seed)
+    statistics = _statistics(counts, firing, choice, layout)
     ends, inside = _within(keys, choice, len(layout.split_of))
     lengths = np.diff(ends, prepend=0)
     return KeptFeatures(
         features=tuple(features),
-        statistics=_statistics(counts, firing, choice, layout),
+        statistics=statistics,
         tokens=tokens,
         choice=choice,
+        counted=tuple(map(common_text.count, firings, statistics.scale.tolist())),
         ends=ends,
         places=places[inside] - np.repeat(layout.starts[choice.windows], lengths).astype(np.int32),
         activations=values[inside],
@@ -109,10 +119,12 @@ def _choose(
     fires = np.zeros(priorities.shape, np.bool_)
     fires[firing.owners, firing.windows] = True
     likeness = tokens.likeness(n, layout)
-    groups = firing.owners * len(SPLITS) + layout.split_of[firing.windows]
-    drawn = priorities[firing.owners, firing.windows]
-    found = [choose_firing(groups, firing.windows, firing.maxima, drawn)]
-    for number, split in enumerate(SPLITS):
+    kept_splits = [SPLITS.index(split) for split in KEPT_SPLITS]
+    kept = np.isin(layout.split_of[firing.windows], kept_splits)
+    owners, windows = firing.owners[kept], firing.windows[kept]
+    groups = owners * len(SPLITS) + layout.split_of[windows]
+    found = [choose_firing(groups, windows, firing.maxima[kept], priorities[owners, windows])]
+    for number, split in zip(kept_splits, KEPT_SPLITS, strict=True):
         columns = layout.windows_in(split)
         chosen = choose_silent(fires[:, columns], likeness[:, columns], priorities[:, columns])
         groups = chosen.groups * len(SPLITS) + number

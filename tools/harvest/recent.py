@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from tools.census import Census
 from tools.exemplars import Exemplar, ExemplarSource, FeatureStatistics, Split, TokenStatistic
 
 _SPLITS = 2
@@ -23,6 +24,7 @@ class RecentExemplars:
         self._statistics = lru_cache(features)(source.statistics)
         self._exemplars = lru_cache(features * _SPLITS)(self._read_exemplars)
         self._token_table = lru_cache(features)(self._read_token_table)
+        self._census = lru_cache(features)(source.census)
 
     def statistics(self, feature: int) -> FeatureStatistics:
         """Counts and scale of `feature`."""
@@ -35,6 +37,10 @@ class RecentExemplars:
     def token_table(self, feature: int) -> Sequence[TokenStatistic]:
         """Tokens that carry the feature's activation on the propose split, most first."""
         return self._token_table(feature)
+
+    def census(self, feature: int) -> Census:
+        """Where the feature fires in text that is common to all features."""
+        return self._census(feature)
 
     def _read_exemplars(self, feature: int, split: Split) -> Sequence[Exemplar]:
         found = tuple(self._source.exemplars(feature, split))

@@ -30,6 +30,11 @@ EXEMPLAR_DDL: tuple[str, ...] = (
         harvest VARCHAR NOT NULL, feature INTEGER NOT NULL, token_ids INTEGER[] NOT NULL,
         n_present BIGINT[] NOT NULL, n_active BIGINT[] NOT NULL,
         mean_activations FLOAT[] NOT NULL, shares FLOAT[] NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS harvest_census (
+        harvest VARCHAR NOT NULL, windows INTEGER[] NOT NULL, n_proposed INTEGER NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS feature_census (
+        harvest VARCHAR NOT NULL, feature INTEGER NOT NULL, n_windows INTEGER NOT NULL,
+        gaps INTEGER[] NOT NULL, levels UTINYINT[] NOT NULL)""",
     """CREATE VIEW IF NOT EXISTS exemplars AS
     WITH spelt AS (
         SELECT harvest, number, list(token ORDER BY place) AS tokens
@@ -67,5 +72,7 @@ in it, the windows that some exemplar is of. `feature_firings` also knows featur
 looked at for a random draw; a feature with a row in `feature_statistics` has its exemplars stored.
 `feature_exemplars` lists those of one split by band and rank: exemplar n is of `windows[n]`, and
 fires with `activations[ends[n - 1] + 1:ends[n]]` at the `places` (indices of tokens, from 0) there
-and nowhere else. `feature_tokens` lists tokens by share.
+and nowhere else. `feature_tokens` lists tokens by share. `harvest_census.windows` is text common to
+all features; `feature_census` says where one fires in the first `n_windows` of them, laid end to
+end: after so many tokens (`gaps`) from the place before, and by so many 31sts of its scale.
 """

@@ -15,7 +15,7 @@ from tools.corpus import STDLIB_SOURCE, CorpusSpec
 from tools.corpus_files import corpus_files
 from tools.database import Database, insert
 from tools.errors import CorpusError
-from tools.harvest import bands, sampling, token_sums
+from tools.harvest import bands, common_text, sampling, token_sums
 from tools.harvest.harvest import Harvest
 from tools.harvest.sampling import CorpusSample
 from tools.harvest.stored import StoredExemplars
@@ -31,6 +31,7 @@ _SETTINGS = {
     "random": bands.RANDOM_WINDOWS,
     "near_miss": bands.NEAR_MISS_WINDOWS,
     "table": token_sums.TOKEN_TABLE_ROWS,
+    "census": (common_text.CENSUS_TOKENS, common_text.CENSUS_FIRINGS),
     "triggers": (token_sums.TRIGGER_SHARE, token_sums.TRIGGER_TOKENS),
 }
 
@@ -130,6 +131,7 @@ class ExemplarStore:
             _insert_harvest(connection, identity, harvested.sample)
             insert_firings(connection, key, {i: n for i, n in counts.items() if i not in known})
             writer = FeatureWriter(connection, key, harvested)
+            writer.add_common_text()
             for kept in harvested.kept(missing):
                 writer.add(kept)
 

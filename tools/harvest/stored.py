@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.census import Census, CensusText
 from tools.database import Database
 from tools.errors import RunNotFound
 from tools.exemplars import Band, Exemplar, FeatureStatistics, Split, TokenStatistic
@@ -70,6 +72,29 @@ class StoredExemplars:
             [self._key, feature],
         )
         return [row for record in records for row in self._token_rows(record)]
+
+    def census(self, feature: int) -> Census:
+        """Where the feature fires in text that is common to all features."""
+        [record] = self._database.array_records(
+            "SELECT n_windows, gaps, levels FROM feature_census WHERE harvest = ? AND feature = ?",
+            [self._key, feature],
+        )
+        places = np.cumsum(record["gaps"], dtype=np.int32)
+        return Census(self._census_text, record["n_windows"], places, record["levels"])
+
+    @cached_property
+    def _census_text(self) -> CensusText:
+        """Read once: it serves all features."""
+        [record] = self._database.array_records(
+            "SELECT windows, n_proposed FROM harvest_census WHERE harvest = ?", [self._key]
+        )
+        windows = self._windows(record["windows"].tolist())
+        return CensusText(
+            tokens=[window.tokens for window in windows],
+            documents=[window.document for window in windows],
+            positions=[window.position for window in windows],
+            n_proposed=record["n_proposed"],
+        )
 
     def _revived(self, feature: int, split: Split, record: dict[str, Any]) -> list[Exemplar]:
         windows = self._windows(record["windows"].tolist())

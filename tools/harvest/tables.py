@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -14,7 +13,6 @@ from tools.exemplars import BANDS, SPLITS
 from tools.harvest.harvest import Harvest
 from tools.harvest.kept import KeptFeatures
 from tools.harvest.layout import SampleLayout
-from tools.harvest.sampling import Window
 
 Columns = dict[str, Any]
 """Column name to a list, a numpy or an Arrow array."""
@@ -52,28 +50,41 @@ class FeatureWriter:
         self._windows = self._known("SELECT number FROM harvest_windows")
         self._tokens = self._known("SELECT token_id FROM harvest_tokens")
 
+    def add_common_text(self) -> None:
+        """Store the windows that the census is of, unless they are stored already."""
+        if self._known("SELECT len(windows) FROM harvest_census"):
+            return
+        common = self._harvested.common_text
+        columns = {
+            "windows": _lists(np.array([0, len(common.windows)]), common.windows.astype(np.int32)),
+            "n_proposed": np.array([common.n_proposed], np.int32),
+        }
+        self._insert("harvest_census", columns)
+        self._add_windows(common.windows)
+
     def add(self, kept: KeptFeatures) -> None:
         """Store features, none of which is stored already."""
         layout = self._harvested.layout
-        new = self._new(kept.choice.windows, self._windows)
-        windows = [self._harvested.sample.windows[int(number)] for number in new]
-        ids = [np.array(window.token_ids, np.int32) for window in windows]
-        self._add_windows(new, windows, ids)
-        self._add_tokens(np.concatenate([layout.distinct[kept.tokens.codes], *ids]))
+        self._add_windows(kept.choice.windows)
+        self._add_tokens(layout.distinct[kept.tokens.codes])
         self._insert("feature_exemplars", _exemplar_columns(kept))
         self._insert("feature_tokens", _token_columns(kept, layout))
+        self._insert("feature_census", _census_columns(kept))
         self._insert("feature_statistics", _statistic_columns(kept, layout))
 
-    def _add_windows(
-        self, numbers: Numbers, windows: Sequence[Window], ids: Sequence[Numbers]
-    ) -> None:
+    def _add_windows(self, numbers: Numbers) -> None:
+        new = self._new(numbers, self._windows)
+        windows = [self._harvested.sample.windows[int(number)] for number in new]
+        ids = [np.array(window.token_ids, np.int32) for window in windows]
+        every = np.concatenate([_NONE, *ids])
         columns = {
-            "number": numbers.astype(np.int32),
+            "number": new.astype(np.int32),
             "document": [window.document for window in windows],
             "position": np.array([window.position for window in windows], np.int64),
-            "token_ids": _lists(np.cumsum([0, *map(len, ids)]), np.concatenate([_NONE, *ids])),
+            "token_ids": _lists(np.cumsum([0, *map(len, ids)]), every),
         }
         self._insert("harvest_windows", columns)
+        self._add_tokens(every)
 
     def _add_tokens(self, token_ids: Numbers) -> None:
         new = self._new(token_ids, self._tokens)
@@ -126,6 +137,17 @@ def _token_columns(kept: KeptFeatures, layout: SampleLayout) -> Columns:
         "n_active": _lists(bounds, sums.counts),
         "mean_activations": _lists(bounds, (sums.sums / n_present).astype(np.float32)),
         "shares": _lists(bounds, sums.shares.astype(np.float32)),
+    }
+
+
+def _census_columns(kept: KeptFeatures) -> Columns:
+    bounds = np.cumsum([0, *(len(each.places) for each in kept.counted)])
+    gaps = [np.diff(each.places, prepend=np.int32(0)) for each in kept.counted]
+    return {
+        "feature": np.array(kept.features, np.int32),
+        "n_windows": np.array([each.n_windows for each in kept.counted], np.int32),
+        "gaps": _lists(bounds, np.concatenate(gaps)),
+        "levels": _lists(bounds, np.concatenate([each.levels for each in kept.counted])),
     }
 
 

@@ -1,20 +1,30 @@
 """The rule language: what a feature fires on, executable over token surfaces.
 
 A `Rule` is a disjunction of branches, each a condition with a strength in [0, 1]. Conditions speak
-of the token itself (`TokenIn`, `InClass`, `Affix`), of where it stands (`Before`, `Inside`,
-`LineStart`, `FirstTokens`, `Repeated`) or combine others (`AllOf`, `Not`). Every one can be
-executed on tokens, written as JSON and said in English. A new kind is one frozen dataclass.
+of the token itself (`TokenIn`, `InClass`, `Affix`), of the word that it spells with those before
+it (`WordIn`, `WordAffix`), of what came before (`Before`, `WordBefore`), of where it stands
+(`Inside`, `LineStart`, `SentenceStart`, `Indented`, `FirstTokens`), of what the text repeats
+(`Repeated`, `Induced`, `Foreseen`), or combine others (`AllOf`, `Not`). All are causal: they hold
+or not by the tokens up to this one. Every one can be executed on tokens, written as JSON and said
+in English. A new kind is one frozen dataclass.
 """
 
 from tools.rules.classes import CLASSES, fold
 from tools.rules.condition import Condition, condition_from_json
-from tools.rules.context import Before, FirstTokens, LineStart, Repeated
+from tools.rules.context import Before
+from tools.rules.detail import Detail
 from tools.rules.enclosure import Enclosure, Inside
 from tools.rules.logic import AllOf, Not
-from tools.rules.rule import Branch, Rule, phrase, pooled, rule_from_json
+from tools.rules.place import FirstTokens, Indented, LineStart, SentenceStart
+from tools.rules.repetition import Foreseen, Induced, Repeated
+from tools.rules.rule import Branch, Rule, rule_from_json
+from tools.rules.sentence import pooled
+from tools.rules.sets import kind_of, tokens_in_words
 from tools.rules.surface import Affix, InClass, TokenIn
+from tools.rules.vocabulary import Vocabulary
 from tools.rules.windows import Mask, Windows
-from tools.rules.wording import count, listing, spelled, visible
+from tools.rules.wording import count, listing, visible
+from tools.rules.words import WordAffix, WordBefore, WordIn
 
 __all__ = [
     "CLASSES",
@@ -23,24 +33,33 @@ __all__ = [
     "Before",
     "Branch",
     "Condition",
+    "Detail",
     "Enclosure",
     "FirstTokens",
+    "Foreseen",
     "Inside",
     "InClass",
+    "Indented",
+    "Induced",
     "LineStart",
     "Mask",
     "Not",
     "Repeated",
     "Rule",
+    "SentenceStart",
     "TokenIn",
+    "Vocabulary",
     "Windows",
+    "WordAffix",
+    "WordBefore",
+    "WordIn",
     "condition_from_json",
     "count",
     "fold",
+    "kind_of",
     "listing",
-    "phrase",
     "pooled",
     "rule_from_json",
-    "spelled",
+    "tokens_in_words",
     "visible",
 ]

@@ -6,8 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from tools.errors import RuleError
 from tools.rules import fields
+from tools.rules.detail import FULL, Detail
 from tools.rules.windows import Mask, Windows
 
 
@@ -29,19 +32,33 @@ class Condition(ABC):
 
     def mask(self, windows: Windows) -> Mask:
         """Tokens of `windows` for which the condition holds."""
-        return windows.remember(self, self.compute)
+        return windows.remember(self, self._joined if windows.parts else self.compute)
+
+    def _joined(self, windows: Windows) -> Mask:
+        return np.concatenate([self.mask(part) for part in windows.parts])
 
     @abstractmethod
     def compute(self, windows: Windows) -> Mask:
         """What `mask` remembers."""
 
     @abstractmethod
-    def clause(self) -> str:
+    def clause(self, detail: Detail = FULL) -> str:
         """What is true of the token, to follow a noun: `at the start of a line`."""
 
-    def noun(self) -> str | None:
+    def noun(self, detail: Detail = FULL) -> str | None:
         """What the token is, as a noun phrase; None when it says only where the token stands."""
         return None
+
+    def phrase(self, detail: Detail = FULL) -> str:
+        """The condition as a noun phrase in any case."""
+        return self.noun(detail) or f"any token {self.clause(detail)}"
+
+    def other(self, detail: Detail = FULL) -> str:
+        """The condition as a noun phrase for another token, which is mentioned in passing."""
+        if detail.deep <= 0:
+            return "certain tokens"
+        inner = detail.inner()
+        return self.noun(inner) or f"a token {self.clause(inner)}"
 
     @property
     def complexity(self) -> int:

@@ -1,4 +1,4 @@
-"""Conditions on where the token stands: what came before, lines, position, repetition."""
+"""Conditions on the tokens before."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tools.errors import RuleError
 from tools.rules import fields
 from tools.rules.condition import Condition, condition_from_json
+from tools.rules.detail import FULL, Detail
 from tools.rules.windows import Mask, Windows
-from tools.rules.wording import count
+from tools.rules.wording import reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +26,10 @@ class Before(Condition):
     """At least `nearest`."""
 
     def compute(self, windows: Windows) -> Mask:
-        counts = np.concatenate([[0], np.cumsum(self.condition.mask(windows))])
-        here = np.arange(len(windows))
-        begin = np.maximum(here - self.farthest, windows.starts)
-        end = np.maximum(here - self.nearest + 1, begin)
-        return counts[end] > counts[begin]
+        return windows.earlier(self.condition.mask(windows), self.nearest, self.farthest)
 
-    def clause(self) -> str:
-        what = self.condition.noun() or f"a token {self.condition.clause()}"
-        if self.farthest == 1:
-            return f"right after {what}"
-        if self.nearest == self.farthest:
-            return f"{count(self.farthest, 'token')} after {what}"
-        if self.nearest == 1:
-            return f"within {count(self.farthest, 'token')} after {what}"
-        return f"between {self.nearest} and {self.farthest} tokens after {what}"
+    def clause(self, detail: Detail = FULL) -> str:
+        return f"{reach(self.nearest, self.farthest)} {self.condition.other(detail)}"
 
     @property
     def complexity(self) -> int:
@@ -57,92 +43,4 @@ class Before(Condition):
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:
         fields.closed(data, ("condition", "nearest", "farthest"), cls.kind)
-        nearest = fields.positive(data, "nearest", cls.kind)
-        farthest = fields.positive(data, "farthest", cls.kind)
-        if farthest < nearest:
-            raise RuleError(f"{cls.kind}: 'farthest' must be at least 'nearest'.")
-        return cls(condition_from_json(data.get("condition")), nearest, farthest)
-
-
-@dataclass(frozen=True, slots=True)
-class FirstTokens(Condition):
-    """The token is among the first of the text."""
-
-    kind: ClassVar[str] = "first_tokens"
-    count: int
-    """How many tokens from the start of the text."""
-
-    def compute(self, windows: Windows) -> Mask:
-        return windows.positions < self.count
-
-    def clause(self) -> str:
-        if self.count == 1:
-            return "at the very start of the text"
-        return f"among the first {self.count} tokens of the text"
-
-    def arguments(self) -> dict[str, Any]:
-        return {"count": self.count}
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> Self:
-        fields.closed(data, ("count",), cls.kind)
-        return cls(fields.positive(data, "count", cls.kind))
-
-
-@dataclass(frozen=True, slots=True)
-class LineStart(Condition):
-    """The token is the first on its line that is not whitespace; a text starts with a line."""
-
-    kind: ClassVar[str] = "line_start"
-
-    def compute(self, windows: Windows) -> Mask:
-        blank = windows.surfaces(lambda surface: not surface.strip())
-        breaks = windows.surfaces(lambda surface: "\n" in surface[len(surface.rstrip()) :])
-        opens = windows.surfaces(lambda surface: "\n" in surface[: -len(surface.lstrip()) or None])
-        outside = windows.starts - 1
-        last_word = np.maximum(_latest_before(~blank), outside)
-        last_break = np.maximum(_latest_before(breaks), outside)
-        return ~blank & ((last_break >= last_word) | opens)
-
-    def clause(self) -> str:
-        return "at the start of a line"
-
-    def arguments(self) -> dict[str, Any]:
-        return {}
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> Self:
-        fields.closed(data, (), cls.kind)
-        return cls()
-
-
-@dataclass(frozen=True, slots=True)
-class Repeated(Condition):
-    """The same token occurred earlier in the text."""
-
-    kind: ClassVar[str] = "repeated"
-
-    def compute(self, windows: Windows) -> Mask:
-        if not len(windows):
-            return np.zeros(0, dtype=bool)
-        keys = windows.starts * (len(windows.vocabulary) + 1) + windows.codes
-        repeated = np.ones(len(windows), dtype=bool)
-        repeated[np.unique(keys, return_index=True)[1]] = False
-        return repeated
-
-    def clause(self) -> str:
-        return "where the same token came before"
-
-    def arguments(self) -> dict[str, Any]:
-        return {}
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> Self:
-        fields.closed(data, (), cls.kind)
-        return cls()
-
-
-def _latest_before(mask: Mask) -> NDArray[np.int64]:
-    """Index of the latest token before each one for which `mask` holds; -1 if there is none."""
-    latest = np.maximum.accumulate(np.where(mask, np.arange(len(mask)), -1))
-    return np.concatenate([[-1], latest])[: len(mask)]
+        return cls(condition_from_json(data.get("condition")), *fields.distances(data, cls.kind))

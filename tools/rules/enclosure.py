@@ -1,28 +1,58 @@
-"""Conditions on what encloses the token: strings, comments, brackets."""
+"""Conditions on what encloses the token: strings, comments, quotations, brackets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, cast, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.errors import RuleError
 from tools.rules import fields
 from tools.rules.condition import Condition
+from tools.rules.detail import FULL, Detail
+from tools.rules.enclosing import (
+    IN_PARENTHESES,
+    IN_QUOTATION,
+    IN_SLASH_COMMENT,
+    IN_STRING,
+    PARENTHESES,
+    QUOTATION,
+    SLASH_COMMENT,
+    STRING,
+)
 from tools.rules.windows import Mask, Windows
 
-Enclosure = Literal["quotes", "long_string", "comment", "brackets"]
+Enclosure = Literal[
+    "quotes",
+    "long_string",
+    "comment",
+    "brackets",
+    "string",
+    "slash_comment",
+    "quotation",
+    "parentheses",
+]
 """`quotes`: between two quotation marks on one line; `long_string`: after an odd number of triple
-quotes; `comment`: after a `#` on its line; `brackets`: more brackets opened than closed."""
+quotes; `comment`: after a `#` on its line; `brackets`: more brackets opened than closed; for the
+others see `tools.rules.enclosing`."""
 
 _WHERE: dict[Enclosure, str] = {
     "quotes": "inside quotation marks",
     "long_string": "inside a triple-quoted string",
     "comment": "in a comment",
     "brackets": "inside brackets",
+    "string": "inside a string",
+    "slash_comment": "in a slashed comment",
+    "quotation": "inside a quotation",
+    "parentheses": "inside parentheses",
+}
+_AUTOMATA = {
+    "string": (STRING, IN_STRING),
+    "slash_comment": (SLASH_COMMENT, IN_SLASH_COMMENT),
+    "quotation": (QUOTATION, IN_QUOTATION),
+    "parentheses": (PARENTHESES, IN_PARENTHESES),
 }
 
 
@@ -39,15 +69,19 @@ class Inside(Condition):
     """What encloses the token."""
 
     def compute(self, windows: Windows) -> Mask:
+        if self.what in _AUTOMATA:
+            automaton, inside = _AUTOMATA[self.what]
+            table = np.isin(np.arange(automaton.states), list(inside))
+            return table[automaton.before(windows)]
         if self.what == "brackets":
-            return _summed(_counts(windows, _bracket_balance), windows.starts) > 0
+            return _summed(windows.numbers(_bracket_balance), windows.starts) > 0
         if self.what == "long_string":
-            return _summed(_counts(windows, _triple_quotes), windows.starts) % 2 == 1
+            return _summed(windows.numbers(_triple_quotes), windows.starts) % 2 == 1
         mark, lines = ("#" if self.what == "comment" else '"'), _line_starts(windows)
-        marks = _summed(_counts(windows, lambda s: _on_last_line(s).count(mark)), lines)
+        marks = _summed(windows.numbers(lambda s: _on_last_line(s).count(mark)), lines)
         return marks > 0 if self.what == "comment" else marks % 2 == 1
 
-    def clause(self) -> str:
+    def clause(self, detail: Detail = FULL) -> str:
         return _WHERE[self.what]
 
     def arguments(self) -> dict[str, Any]:
@@ -56,11 +90,7 @@ class Inside(Condition):
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:
         fields.closed(data, ("what",), cls.kind)
-        what = fields.string(data, "what", cls.kind)
-        if what not in get_args(Enclosure):
-            known = ", ".join(get_args(Enclosure))
-            raise RuleError(f"{cls.kind}: 'what' must be one of {known}, not {what!r}.")
-        return cls(cast(Enclosure, what))
+        return cls(fields.one_of(data, "what", get_args(Enclosure), cls.kind))
 
 
 def _bracket_balance(surface: str) -> int:
@@ -76,12 +106,6 @@ def _on_last_line(surface: str) -> str:
     return surface.rsplit("\n", 1)[-1].replace('"""', "")
 
 
-def _counts(windows: Windows, number: Callable[[str], int]) -> NDArray[np.int64]:
-    """A number for each token, computed once per distinct surface."""
-    table = np.fromiter(map(number, windows.vocabulary), np.int64, count=len(windows.vocabulary))
-    return table[windows.codes]
-
-
 def _summed(counts: NDArray[np.int64], since: NDArray[np.int64]) -> NDArray[np.int64]:
     """Sum of `counts` over the tokens from `since` up to, not including, each token."""
     total = np.concatenate([[0], np.cumsum(counts)])
@@ -91,6 +115,4 @@ def _summed(counts: NDArray[np.int64], since: NDArray[np.int64]) -> NDArray[np.i
 def _line_starts(windows: Windows) -> NDArray[np.int64]:
     """Index of the token that holds the latest line break before each token, or its window's."""
     breaks = windows.surfaces(lambda surface: "\n" in surface)
-    latest = np.maximum.accumulate(np.where(breaks, np.arange(len(windows)), -1))
-    before = np.concatenate([[-1], latest])[: len(windows)]
-    return np.maximum(before, windows.starts)
+    return np.maximum(windows.latest(breaks), windows.starts)

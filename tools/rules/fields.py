@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from tools.errors import RuleError
+
+S = TypeVar("S", bound=str)
 
 
 def mapping(data: object, what: str) -> Mapping[str, Any]:
@@ -61,6 +63,23 @@ def positive(data: Mapping[str, Any], key: str, what: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise RuleError(f"{what}: {key!r} must be a whole number of at least 1.")
     return value
+
+
+def distances(data: Mapping[str, Any], what: str) -> tuple[int, int]:
+    """The fields `nearest` and `farthest`, numbers of tokens."""
+    nearest, farthest = (positive(data, key, what) for key in ("nearest", "farthest"))
+    if farthest < nearest:
+        raise RuleError(f"{what}: 'farthest' must be at least 'nearest'.")
+    return nearest, farthest
+
+
+def one_of(data: Mapping[str, Any], key: str, known: Sequence[S], what: str) -> S:
+    """One of the strings `known`."""
+    value = string(data, key, what)
+    for choice in known:
+        if choice == value:
+            return choice
+    raise RuleError(f"{what}: {key!r} must be one of {', '.join(known)}, not {value!r}.")
 
 
 def fraction(data: Mapping[str, Any], key: str, what: str) -> float:

@@ -10,7 +10,9 @@ import numpy as np
 
 from tools.rules import fields
 from tools.rules.condition import Condition, condition_from_json
+from tools.rules.detail import FULL, Detail
 from tools.rules.windows import Mask, Windows
+from tools.rules.wording import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +26,17 @@ class Not(Condition):
     def compute(self, windows: Windows) -> Mask:
         return ~self.condition.mask(windows)
 
-    def clause(self) -> str:
-        return f"except {self.exception()}"
+    def clause(self, detail: Detail = FULL) -> str:
+        return f"except {self.exception(detail)}"
 
-    def exception(self) -> str:
+    def exception(self, detail: Detail = FULL) -> str:
         """What is excepted, to follow `except`."""
-        return self.condition.noun() or self.condition.clause()
+        if isinstance(self.condition, Not):
+            return f"anything but {self.condition.condition.other(detail)}"
+        if detail.deep <= 0:
+            return "in certain places"
+        inner = detail.inner()
+        return self.condition.noun(inner) or self.condition.clause(inner)
 
     @property
     def complexity(self) -> int:
@@ -55,20 +62,24 @@ class AllOf(Condition):
     def compute(self, windows: Windows) -> Mask:
         return np.logical_and.reduce([condition.mask(windows) for condition in self.conditions])
 
-    def noun(self) -> str:
-        named = next((c for c in self.conditions if c.noun()), None)
-        head = (named.noun() if named else None) or "any token"
-        return f"{head} {self._clauses([c for c in self.conditions if c is not named])}".rstrip()
+    def noun(self, detail: Detail = FULL) -> str:
+        named = next((c for c in self.conditions if c.noun(detail)), None)
+        head = (named.noun(detail) if named else None) or "any token"
+        rest = [c for c in self.conditions if c is not named]
+        return f"{head} {self._clauses(rest, detail)}".rstrip()
 
-    def clause(self) -> str:
-        return self._clauses(self.conditions)
+    def clause(self, detail: Detail = FULL) -> str:
+        return self._clauses(self.conditions, detail)
 
-    def _clauses(self, conditions: Sequence[Condition]) -> str:
+    def _clauses(self, conditions: Sequence[Condition], detail: Detail) -> str:
         """`right after X and at the start of a line, except within a string or after Y`."""
-        demands = [c.clause() for c in conditions if not isinstance(c, Not)]
-        exceptions = [c.exception() for c in conditions if isinstance(c, Not)]
-        said = " and ".join(demands)
-        return f"{said} except {' or '.join(exceptions)}".lstrip() if exceptions else said
+        said, left = conditions[: detail.joined], len(conditions[detail.joined :])
+        demands = [c.clause(detail) for c in said if not isinstance(c, Not)]
+        if left:
+            demands.append(f"under {count(left, 'further condition')}")
+        exceptions = [c.exception(detail) for c in said if isinstance(c, Not)]
+        clauses = " and ".join(demands)
+        return f"{clauses} except {' or '.join(exceptions)}".lstrip() if exceptions else clauses
 
     @property
     def complexity(self) -> int:

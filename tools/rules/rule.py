@@ -12,12 +12,8 @@ from numpy.typing import NDArray
 from tools.errors import RuleError
 from tools.rules import fields
 from tools.rules.condition import Condition, condition_from_json
-from tools.rules.surface import TokenIn
+from tools.rules.sentence import sentence
 from tools.rules.windows import Windows
-from tools.rules.wording import listing
-
-_GRADES = ((0.8, ""), (0.5, "less strongly "), (0.25, "weakly "), (0.0, "faintly "))
-"""A branch's share of the strongest one, and what it is called from there on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +62,8 @@ class Rule:
         return sum(branch.condition.complexity for branch in self.branches)
 
     def sentence(self) -> str:
-        """What it fires on, to follow `fires on`: `' import'; less strongly ' from'`."""
-        groups: dict[str, list[Condition]] = {}
-        for branch in self.branches:
-            groups.setdefault(self._grade(branch), []).append(branch.condition)
-        return "; ".join(
-            grade + listing([phrase(condition) for condition in pooled(group)])
-            for grade, group in groups.items()
-        )
-
-    def _grade(self, branch: Branch) -> str:
-        share = branch.strength / self.strength if self.strength else 1.0
-        return next(grade for least, grade in _GRADES if share >= least)
+        """What it fires on, to follow `fires on`: see `tools.rules.sentence`."""
+        return sentence([(branch.condition, branch.strength) for branch in self.branches])
 
     def to_json(self) -> dict[str, Any]:
         """The rule as a JSON object, which `rule_from_json` reads."""
@@ -87,23 +73,6 @@ class Rule:
                 for branch in self.branches
             ]
         }
-
-
-def pooled(conditions: Sequence[Condition]) -> list[Condition]:
-    """The same conditions with token sets joined: the strengths within a grade are not said."""
-    joined: dict[object, Condition] = {}
-    for condition in conditions:
-        key = ("tokens", condition.folded) if isinstance(condition, TokenIn) else condition
-        known = joined.get(key)
-        if isinstance(known, TokenIn) and isinstance(condition, TokenIn):
-            condition = TokenIn((*known.tokens, *condition.tokens), condition.folded)
-        joined[key] = condition
-    return list(joined.values())
-
-
-def phrase(condition: Condition) -> str:
-    """A condition as a noun phrase."""
-    return condition.noun() or f"any token {condition.clause()}"
 
 
 def rule_from_json(data: object) -> Rule:

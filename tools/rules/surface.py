@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
 from tools.errors import RuleError
 from tools.rules import fields
 from tools.rules.classes import CLASSES, fold
 from tools.rules.condition import Condition
-from tools.rules.windows import Mask, Windows
-from tools.rules.wording import spelled, visible
+from tools.rules.detail import FULL, Detail
+from tools.rules.sets import tokens_in_words
+from tools.rules.windows import Mask, Windows, truths
+from tools.rules.wording import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +34,20 @@ class TokenIn(Condition):
         object.__setattr__(self, "members", frozenset(self.tokens))
 
     def compute(self, windows: Windows) -> Mask:
+        known = windows.vocabulary
         if self.folded:
-            return windows.surfaces(lambda surface: fold(surface) in self.members)
-        return windows.surfaces(self.members.__contains__)
+            return windows.coded(c for token in self.members for c in known.folded.get(token, ()))
+        return windows.coded(known.code_of[t] for t in self.members if t in known.code_of)
 
-    def noun(self) -> str:
-        shown = spelled(self.tokens)
+    def noun(self, detail: Detail = FULL) -> str:
+        said = tokens_in_words(self.tokens, replace(detail, joint="or") if self.folded else detail)
         if self.folded:
             letters = any(char.isalpha() for token in self.tokens for char in token)
-            return f"{shown} {'in any spelling' if letters else 'with or without a space'}"
-        if all(token.isspace() for token in self.tokens):
-            return shown
-        return f"the {'token' if len(self.tokens) == 1 else 'tokens'} {shown}"
+            return f"{said} {'in any spelling' if letters else 'with or without a space'}"
+        return said
 
-    def clause(self) -> str:
-        return f"that are {spelled(self.tokens)}"
+    def clause(self, detail: Detail = FULL) -> str:
+        return f"that are {tokens_in_words(self.tokens, replace(detail, joint='or'))}"
 
     @property
     def complexity(self) -> int:
@@ -70,12 +71,14 @@ class InClass(Condition):
     """A key of `tools.rules.classes.CLASSES`."""
 
     def compute(self, windows: Windows) -> Mask:
-        return windows.surfaces(CLASSES[self.name].holds)
+        known = windows.vocabulary
+        table = known.table(self, lambda surfaces: truths(CLASSES[self.name].holds, surfaces))
+        return table[windows.codes]
 
-    def noun(self) -> str:
+    def noun(self, detail: Detail = FULL) -> str:
         return CLASSES[self.name].noun
 
-    def clause(self) -> str:
+    def clause(self, detail: Detail = FULL) -> str:
         return f"that are {CLASSES[self.name].noun}"
 
     def arguments(self) -> dict[str, Any]:
@@ -109,10 +112,10 @@ class Affix(Condition):
         meets = body.startswith if self.at == "start" else body.endswith
         return len(body) > len(self.text) and meets(self.text)
 
-    def noun(self) -> str:
+    def noun(self, detail: Detail = FULL) -> str:
         return f"tokens {self.clause()}"
 
-    def clause(self) -> str:
+    def clause(self, detail: Detail = FULL) -> str:
         return f"that {'begin' if self.at == 'start' else 'end'} with {visible(self.text)}"
 
     @property
@@ -125,7 +128,5 @@ class Affix(Condition):
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:
         fields.closed(data, ("text", "at"), cls.kind)
-        at = fields.string(data, "at", cls.kind)
-        if at not in ("start", "end"):
-            raise RuleError(f"{cls.kind}: 'at' must be 'start' or 'end', not {at!r}.")
-        return cls(fields.string(data, "text", cls.kind), "start" if at == "start" else "end")
+        at = fields.one_of(data, "at", ("start", "end"), cls.kind)
+        return cls(fields.string(data, "text", cls.kind), at)

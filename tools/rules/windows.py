@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tools.rules.vocabulary import Vocabulary
+
+T = TypeVar("T")
 
 Mask = NDArray[np.bool_]
 """One truth value per token."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Windows:
     """Several token sequences laid end to end, every distinct surface stored once.
 
@@ -21,14 +27,16 @@ class Windows:
     across the border between two windows.
     """
 
-    vocabulary: tuple[str, ...]
+    vocabulary: Vocabulary
     """The distinct surfaces, in order of first occurrence."""
     codes: NDArray[np.int64]
     """Shape (n_tokens,): index into `vocabulary`."""
     positions: NDArray[np.int64]
     """Shape (n_tokens,): index of the token within its own window."""
-    memo: dict[Hashable, Mask] = field(default_factory=dict[Hashable, Mask], repr=False)
-    """Masks computed before: induction asks for the same condition many times."""
+    memo: dict[Hashable, Any] = field(default_factory=dict[Hashable, Any], repr=False)
+    """What was computed before: induction asks for the same condition many times."""
+    parts: tuple[Windows, ...] = ()
+    """What these windows were joined from, if they were: conditions hold as they do there."""
 
     @classmethod
     def of(cls, windows: Iterable[Sequence[str]]) -> Windows:
@@ -41,26 +49,29 @@ class Windows:
             lengths.append(len(tokens))
         positions = [np.arange(length) for length in lengths]
         return cls(
-            vocabulary=tuple(index),
+            vocabulary=Vocabulary(index),
             codes=np.asarray(codes, dtype=np.int64),
             positions=np.concatenate(positions) if positions else np.zeros(0, dtype=np.int64),
         )
 
     def followed_by(self, other: Windows) -> Windows:
         """These windows and then those of `other`."""
-        index = {surface: code for code, surface in enumerate(self.vocabulary)}
+        if not len(other):
+            return self
+        index = dict(self.vocabulary.code_of)
         codes = [index.setdefault(surface, len(index)) for surface in other.vocabulary]
         return Windows(
-            vocabulary=tuple(index),
+            vocabulary=Vocabulary(index),
             codes=np.concatenate([self.codes, np.asarray(codes, dtype=np.int64)[other.codes]]),
             positions=np.concatenate([self.positions, other.positions]),
+            parts=(self, other),
         )
 
     def __len__(self) -> int:
         """Number of tokens in all windows."""
         return len(self.codes)
 
-    @property
+    @cached_property
     def starts(self) -> NDArray[np.int64]:
         """Shape (n_tokens,): index of the first token of each token's window."""
         return np.arange(len(self)) - self.positions
@@ -71,12 +82,42 @@ class Windows:
 
     def surfaces(self, predicate: Callable[[str], bool]) -> Mask:
         """Tokens whose surface meets `predicate`, which is asked once per distinct surface."""
-        table = np.fromiter(map(predicate, self.vocabulary), dtype=bool, count=len(self.vocabulary))
+        return truths(predicate, self.vocabulary)[self.codes]
+
+    def numbers(self, of: Callable[[str], int]) -> NDArray[np.int64]:
+        """A number for each token, computed once per distinct surface."""
+        table = np.fromiter(map(of, self.vocabulary), np.int64, count=len(self.vocabulary))
         return table[self.codes]
 
-    def remember(self, key: Hashable, compute: Callable[[Windows], Mask]) -> Mask:
-        """The mask under `key`, computed at the first call only."""
-        known = self.memo.get(key)
-        if known is None:
-            known = self.memo[key] = compute(self)
-        return known
+    def coded(self, codes: Iterable[int]) -> Mask:
+        """Tokens that have one of these codes."""
+        table = np.zeros(len(self.vocabulary), dtype=bool)
+        table[list(codes)] = True
+        return table[self.codes]
+
+    def remember(self, key: Hashable, compute: Callable[[Windows], T]) -> T:
+        """What `compute` gives, asked at the first call with `key` only."""
+        if key not in self.memo:
+            self.memo[key] = compute(self)
+        return self.memo[key]
+
+    def latest(self, mask: Mask, back: int = 1) -> NDArray[np.int64]:
+        """Where `mask` last held, up to `back` tokens before each token.
+
+        Returns:
+            Shape (n_tokens,): an index of these windows; where there is none in the token's own
+            window, some index below the window's first.
+        """
+        held = np.maximum.accumulate(np.where(mask, np.arange(len(self)), -1))
+        back = min(back, len(self))
+        return np.concatenate([np.full(back, -1), held[: len(self) - back]])
+
+    def earlier(self, mask: Mask, nearest: int, farthest: int) -> Mask:
+        """Tokens before which `mask` holds, between `nearest` and `farthest` tokens earlier."""
+        reach = np.maximum(np.arange(len(self)) - farthest, self.starts)
+        return self.latest(mask, nearest) >= reach
+
+
+def truths(predicate: Callable[[str], bool], texts: Sequence[str]) -> Mask:
+    """The truth of `predicate` for each of `texts`; shape (n_texts,)."""
+    return np.fromiter(map(predicate, texts), dtype=bool, count=len(texts))

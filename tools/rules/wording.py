@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-LISTED = 6
-"""Tokens shown before a list is cut short."""
+DEPTHS = 6
+"""Depths of indentation that are told apart."""
 
-_COUNTS = {1: "a", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
+LONGEST = 24
+"""Characters of a token that are shown."""
+
+_NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
 _BLANKS = {"\n": ("line break", "line breaks"), "\t": ("tab", "tabs"), " ": ("space", "spaces")}
 
 
@@ -20,22 +23,25 @@ def visible(token: str) -> str:
         return count(len(token), "bare line break")
     if token.isspace():
         return _blank(token)
-    body = token.encode("unicode_escape").decode("ascii") if _hides(token) else token
+    if not token.strip(" \ufffd"):
+        return f"undecodable bytes{' after a space' if token[0] == ' ' else ''}"
+    body = token if len(token) <= LONGEST else f"{token[:LONGEST]}\u2026"
+    body = body if body.isprintable() else "".join(map(_escaped, body))
     return f'"{body}"' if "'" in body else f"'{body}'"
 
 
-def listing(items: Sequence[str], joint: str = "and", limit: int = LISTED) -> str:
+def listing(items: Sequence[str], joint: str = "and", limit: int | None = None) -> str:
     """`a, b and c`; beyond `limit` items the first few and how many more there are."""
-    if len(items) > limit:
+    if limit is not None and len(items) > limit:
         shown = items[: limit - 2]
         return f"{', '.join(shown)} and {len(items) - len(shown)} more like these"
     if len(items) < 2:
         return "".join(items)
-    return f"{', '.join(items[:-1])} {joint} {items[-1]}"
+    return f"{', '.join(items[:-1])}{joint if joint.startswith(',') else f' {joint}'} {items[-1]}"
 
 
-def spelled(tokens: Sequence[str]) -> str:
-    """Tokens as a list; line breaks that differ only in their indentation are said together."""
+def spelled(tokens: Sequence[str]) -> list[str]:
+    """Each token as it is shown; line breaks that differ in their indentation only are joined."""
     depths: dict[str, list[int]] = {}
     for token in tokens:
         if token.startswith("\n") and not token.strip("\n "):
@@ -45,25 +51,39 @@ def spelled(tokens: Sequence[str]) -> str:
     items = [visible(token) for token in tokens if token.rstrip(" ") not in joined]
     for breaks, found in joined.items():
         numbers = [str(depth) for depth in sorted(found)]
-        if len(numbers) > LISTED:
-            numbers = [*numbers[: LISTED - 2], "other numbers of"]
-        items.append(f"{_blank(breaks)} with {listing(numbers, joint='or')} spaces")
-    return listing(items)
+        if len(numbers) > DEPTHS:
+            numbers = [*numbers[: DEPTHS - 2], "other numbers of"]
+        items.append(f"{_blank(breaks)} with {listing(numbers, 'or')} spaces")
+    return items
 
 
-def count(number: int, singular: str, plural: str | None = None) -> str:
+def numeral(of: int) -> str:
+    """`two`, `12`."""
+    return _NUMBERS.get(of, str(of))
+
+
+def count(of: int, singular: str, plural: str | None = None) -> str:
     """`a line`, `two lines`, `12 lines`."""
-    noun = singular if number == 1 else (plural or f"{singular}s")
-    return f"{_COUNTS.get(number, number)} {noun}"
+    return f"a {singular}" if of == 1 else f"{numeral(of)} {plural or f'{singular}s'}"
 
 
-def _hides(token: str) -> bool:
-    """Whether printing the token as it is would hide or break something."""
-    return any(not char.isprintable() for char in token)
+def reach(nearest: int, farthest: int) -> str:
+    """How far behind something a token stands, to go before it: `within four tokens after`."""
+    if farthest == 1:
+        return "right after"
+    if nearest == farthest:
+        return f"{count(farthest, 'token')} after"
+    if nearest == 1:
+        return f"within {count(farthest, 'token')} after"
+    return f"between {nearest} and {farthest} tokens after"
+
+
+def _escaped(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
 
 
 def _blank(token: str) -> str:
-    """Whitespace by name: `a line break and four spaces`."""
+    """Whitespace by name: `a line break with four spaces`."""
     runs: list[tuple[str, int]] = []
     for char in token:
         if runs and runs[-1][0] == char:
@@ -71,4 +91,4 @@ def _blank(token: str) -> str:
         else:
             runs.append((char, 1))
     names = [count(n, *_BLANKS.get(char, (f"U+{ord(char):04X}", None))) for char, n in runs]
-    return listing(names)
+    return " with ".join([names[0], listing(names[1:])]) if len(names) > 1 else names[0]

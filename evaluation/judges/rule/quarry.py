@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.held_out import SplitText
-from tools.rules import Mask, Windows
+from tools.rules import Mask, Vocabulary, Windows
 
 Indices = NDArray[np.int64]
 
@@ -66,7 +66,7 @@ class Quarry:
         positions = np.arange(int(lengths.sum())) - np.repeat(offsets, lengths)
         places = np.repeat(begins, lengths) + positions
         used, codes = np.unique(self.windows.codes[places], return_inverse=True)
-        return Windows(tuple(self.windows.spelled(used)), codes, positions)
+        return Windows(Vocabulary(self.windows.spelled(used)), codes, positions)
 
     def whole_words(self, begins: Indices, ends: Indices) -> tuple[Indices, Indices]:
         """Stretches widened to the beginning of their first word and the end of the last letters.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphs.policies.symbolic.evidence import Evidence, Floats
-from graphs.policies.symbolic.induction import branch_for
-from tools.rules import AllOf, Branch, Condition, InClass, Mask, Not
+from tools.rules import AllOf, Condition, InClass, Not
 
 _FEWEST = 3
 """Tokens on each side of a division."""
@@ -98,25 +97,3 @@ def meet(condition: Condition, other: Condition) -> Condition:
 
 def _parts(condition: Condition) -> tuple[Condition, ...]:
     return condition.conditions if isinstance(condition, AllOf) else (condition,)
-
-
-def divided(
-    condition: Condition,
-    mine: Callable[[Mask], Sequence[Condition]],
-    evidence: Evidence,
-    depth: int,
-) -> list[Branch]:
-    """A condition divided again and again where context decides, each part with its strength.
-
-    Args:
-        condition: what is divided.
-        mine: gives the literals to try for a set of tokens.
-        evidence: what was measured.
-        depth: most divisions, one inside the other.
-    """
-    literals = mine(condition.mask(evidence.windows)) if depth else ()
-    split = best_split(condition, literals, evidence)
-    if split is None:
-        return [branch_for(condition, evidence)]
-    inside = divided(split.inside, mine, evidence, depth - 1)
-    return [*inside, branch_for(split.outside, evidence)]

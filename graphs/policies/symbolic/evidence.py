@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphs.policies.protocols import Dossier
+from graphs.policies.symbolic.whereabouts import whereabouts
 from graphs.records import Observation
-from tools.exemplars import TokenStatistic
+from tools.census import STEPS, Census
+from tools.exemplars import Exemplar
 from tools.rules import Condition, Mask, Rule, Windows
+from tools.rules.spelling import spelling
 
 Floats = NDArray[np.float64]
 
@@ -20,7 +23,7 @@ PRICE = 0.004
 CHANCE = 0.2
 """What a condition explains by chance, in tokens of full strength."""
 HEAVIEST = 8.0
-"""Most that one token may count, in tokens: rare silent occurrences stand for many unseen ones."""
+"""Most that one silent token may count, in tokens that fire."""
 OBSERVED = 2.0
 """Weight of a token in an experiment: experiments are few, and made where rivals disagree."""
 
@@ -95,15 +98,40 @@ def correlation(left: NDArray[np.floating], right: NDArray[np.floating], weight:
 
 
 def corpus_evidence(dossier: Dossier) -> Evidence:
-    """The propose split's windows, weighted so that tokens are silent as often as in the corpus."""
-    scale = dossier.statistics.scale or 1.0
-    windows = Windows.of([exemplar.tokens for exemplar in dossier.exemplars])
-    activations = [np.asarray(exemplar.activations) for exemplar in dossier.exemplars]
-    target = _normalized(activations, scale)
-    documents: dict[str, int] = {}
-    numbers = [documents.setdefault(e.document, len(documents)) for e in dossier.exemplars]
-    source = np.repeat(np.asarray(numbers, np.int64), [len(e.tokens) for e in dossier.exemplars])
-    return Evidence(windows, target, _weights(windows, target, dossier.token_table), source)
+    """The census and the exemplars, weighted so that silence is as common as in the corpus."""
+    text, scale = dossier.census.text, dossier.statistics.scale or 1.0
+    target, known = _counted(dossier.census)
+    strangers: list[Exemplar] = []
+    for exemplar in dossier.exemplars:
+        number = text.numbers.get((exemplar.document, exemplar.position, exemplar.tokens))
+        if number is None:
+            strangers.append(exemplar)
+        else:
+            known[number] = True
+            begin, end = text.starts[number : number + 2]
+            target[begin:end] = _normalized([exemplar.activations], scale)
+    others = _normalized([exemplar.activations for exemplar in strangers], scale)
+    target = np.concatenate([target[np.repeat(known, np.diff(text.starts))], others])
+    _remember_whereabouts(text.windows)
+    windows = text.reading(known).followed_by(Windows.of([e.tokens for e in strangers]))
+    which = np.cumsum(windows.positions == 0) - 1
+    documents = text.document_numbers([exemplar.document for exemplar in strangers])
+    source = documents[np.append(known, np.ones(len(strangers), bool))][which]
+    return Evidence(windows, target, _weights(which, target, dossier), source)
+
+
+def _remember_whereabouts(windows: Windows) -> None:
+    """Once for all features."""
+    spelling(windows)
+    for condition in whereabouts():
+        condition.mask(windows)
+
+
+def _counted(census: Census) -> tuple[Floats, Mask]:
+    """What the census says of each token of its text, and of which windows it says something."""
+    target = np.zeros(int(census.text.starts[-1]))
+    target[census.places] = census.levels / STEPS
+    return target, np.arange(len(census.text.tokens)) < census.n_windows
 
 
 def observed_evidence(dossier: Dossier, observations: Iterable[Observation]) -> Evidence:
@@ -138,23 +166,14 @@ def _normalized(activations: Sequence[NDArray[np.floating]], scale: float) -> Fl
     return np.clip(np.concatenate(activations).astype(np.float64) / scale, 0.0, 1.0)
 
 
-def _weights(windows: Windows, target: Floats, table: Sequence[TokenStatistic]) -> Floats:
-    """Windows were kept because they fire: a trigger's silent occurrences must count for more.
+def _weights(which: NDArray[np.intp], target: Floats, dossier: Dossier) -> Floats:
+    """The weight of each token, which is 1 in windows that fire.
 
-    For each token of the table, silent occurrences are weighted so that its rate of firing among
-    the windows is the rate in the whole propose split.
+    Windows that fire may be kept more often than silent ones, each of which stands for several.
     """
-    weight = np.ones(len(windows))
-    fires = target > 0
-    size = len(windows.vocabulary)
-    active = np.bincount(windows.codes[fires], minlength=size)
-    silent = np.bincount(windows.codes[~fires], minlength=size)
-    codes = {surface: code for code, surface in enumerate(windows.vocabulary)}
-    factors = np.ones(size)
-    for row in table:
-        code = codes.get(row.token)
-        if code is not None and active[code] and silent[code] and row.n_active:
-            rate = (row.n_present - row.n_active) / row.n_active
-            factors[code] = np.clip(rate * active[code] / silent[code], 1 / HEAVIEST, HEAVIEST)
-    weight[~fires] = factors[windows.codes[~fires]]
-    return weight
+    fires = np.bincount(which, target > 0) > 0
+    n_firing, n_silent = int(fires.sum()), int((~fires).sum())
+    of_firing = dossier.statistics.n_active_windows
+    of_silent = max(dossier.census.text.n_proposed - of_firing, n_silent)
+    share = of_silent / max(n_silent, 1) / max(of_firing / max(n_firing, 1), 1.0)
+    return np.where(fires, 1.0, np.clip(share, 1.0, HEAVIEST))[which]

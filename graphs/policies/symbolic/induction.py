@@ -22,8 +22,9 @@ _ABOUT_EQUAL = 0.06
 
 
 def worth(rule: Rule, evidence: Evidence) -> float:
-    """Explained share of the squared activation, less what the rule costs to say."""
-    return evidence.explained(rule) - sum(cost(b.condition, evidence) for b in rule.branches)
+    """Explained share of the squared activation, less what the rule costs to say beside it."""
+    explained = evidence.explained(rule)
+    return explained - PRICE * rule.complexity * max(explained, 0.0)
 
 
 def cost(condition: Condition, evidence: Evidence) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import get_args
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,8 @@ from tools.rules import (
     Affix,
     Before,
     Condition,
-    Enclosure,
-    FirstTokens,
     InClass,
-    Inside,
-    LineStart,
     Mask,
-    Repeated,
     TokenIn,
 )
 
@@ -38,6 +33,9 @@ _FEWEST_SOURCES = 2
 _LEAST_PART = 0.03
 """Part of a set's worth that each of its tokens must bring."""
 _MOST_AFFIXES = 48
+_LONGEST_AFFIX = 4
+_REMEMBERED = 65_536
+"""Surfaces whose affixes are remembered: features share most of them."""
 _WORDS_TRIED = 24
 _SAMPLED = 300
 """Tokens whose surroundings are looked at, evenly spaced: enough to find the common words."""
@@ -47,24 +45,24 @@ def kinds_of_token(evidence: Evidence) -> list[Condition]:
     """Classes, beginnings and endings that some firing token has."""
     firing = evidence.windows.spelled(np.unique(evidence.windows.codes[evidence.target > 0]))
     classes = [InClass(name) for name, kind in CLASSES.items() if any(map(kind.holds, firing))]
-    return [*classes, *_affixes(firing)]
+    return [*classes, *affixes(firing)]
 
 
-def _affixes(firing: Sequence[str]) -> list[Affix]:
-    bearers: Counter[Affix] = Counter()
-    for surface in firing:
-        body = surface.lstrip(" ")
-        for length in range(1, min(5, len(body))):
-            bearers.update((Affix(body[:length], "start"), Affix(body[-length:], "end")))
+def affixes(firing: Sequence[str]) -> list[Affix]:
+    """Beginnings and endings that several of some surfaces have, the most telling first."""
+    bearers = Counter(affix for surface in firing for affix in affixes_of(surface))
     shared = [affix for affix, count in bearers.items() if count >= _FEWEST_BEARERS]
     shared.sort(key=lambda affix: -bearers[affix] * len(affix.text))
     return shared[:_MOST_AFFIXES]
 
 
-def places() -> list[Condition]:
-    """Conditions on where a token stands that name no other token."""
-    enclosures = [Inside(what) for what in get_args(Enclosure)]
-    return [LineStart(), Repeated(), *(FirstTokens(n) for n in (1, 2, 4, 8)), *enclosures]
+@lru_cache(maxsize=_REMEMBERED)
+def affixes_of(surface: str) -> tuple[Affix, ...]:
+    """What a surface begins and ends with."""
+    body = surface.lstrip(" ")
+    lengths = range(1, min(_LONGEST_AFFIX + 1, len(body)))
+    starts = (Affix(body[:length], "start") for length in lengths)
+    return (*starts, *(Affix(body[-length:], "end") for length in lengths))
 
 
 def surroundings(evidence: Evidence, base: Mask) -> list[Condition]:

@@ -17,10 +17,11 @@ from graphs.policies.symbolic.induction import (
     select,
     worth,
 )
-from graphs.policies.symbolic.literals import places, surroundings
-from graphs.policies.symbolic.rivals import rivals
+from graphs.policies.symbolic.literals import surroundings
+from graphs.policies.symbolic.rivals import best_rule
 from graphs.policies.symbolic.standing import Standing
 from graphs.policies.symbolic.statements import propose
+from graphs.policies.symbolic.whereabouts import places
 from graphs.records import Hypothesis, Refinement, Review
 from tools.rules import Branch, Rule, TokenIn, rule_from_json
 
@@ -43,7 +44,7 @@ def refine_hypotheses(dossier: Dossier, case: Case) -> list[Refinement]:
         if child is not None:
             known.add(child.sentence())
             refinements.append(Refinement(proposal=propose(child), parent=id))
-    newcomer = _newcomer(dossier, case, evidence, known)
+    newcomer = _newcomer(case, evidence, known)
     if newcomer is not None:
         refinements.append(Refinement(proposal=propose(newcomer)))
     return refinements
@@ -112,7 +113,7 @@ def _shrunk(token: TokenIn, evidence: Evidence) -> float:
     return evidence.strength(token) * weight / (weight + _DOUBT)
 
 
-def _newcomer(dossier: Dossier, case: Case, evidence: Evidence, known: set[str]) -> Rule | None:
+def _newcomer(case: Case, evidence: Evidence, known: set[str]) -> Rule | None:
     """A rule induced afresh that is worth more than every hypothesis still standing."""
     later = [h for h in case.hypotheses if h.round > 0 and h.parent is None]
     if len(later) >= MOST_NEW:
@@ -120,10 +121,10 @@ def _newcomer(dossier: Dossier, case: Case, evidence: Evidence, known: set[str])
     standing = [h for h in case.hypotheses if h.status != "refuted" and h.polarity == "active"]
     rules = [rule_from_json(h.rule) for h in standing if h.rule is not None]
     least = max(map(partial(worth, evidence=evidence), rules), default=0.0) + _BETTER
-    for rival in rivals(dossier, evidence):
-        if rival.worth >= least and rival.rule.sentence() not in known:
-            return rival.rule
-    return None
+    found = best_rule(evidence)
+    if found is None or found.worth < least or found.rule.sentence() in known:
+        return None
+    return found.rule
 
 
 def review(dossier: Dossier, case: Case) -> Review:

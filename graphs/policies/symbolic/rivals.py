@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from graphs.policies.protocols import Dossier
-from graphs.policies.symbolic.division import divided
-from graphs.policies.symbolic.evidence import Evidence, correlation
-from graphs.policies.symbolic.induction import (
-    FAINTEST,
-    as_rule,
-    branch_for,
-    rounded,
-    select,
-    worth,
-)
-from graphs.policies.symbolic.literals import kinds_of_token, places, surroundings
-from graphs.policies.symbolic.triggers import single_tokens, telling_rows, token_branches
-from tools.rules import Branch, Condition, InClass, Mask, Rule, TokenIn, fold
+from graphs.policies.symbolic.divisions import Divisions, Vocabulary
+from graphs.policies.symbolic.evidence import Evidence, Floats, weighted_mean
+from graphs.policies.symbolic.growing import grow
+from graphs.policies.symbolic.induction import FAINTEST, rounded, worth
+from graphs.policies.symbolic.literals import kinds_of_token
+from graphs.policies.symbolic.saying import as_branches
+from graphs.policies.symbolic.tallies import Tallies
+from graphs.policies.symbolic.whereabouts import places
+from tools.rules import Branch, InClass, Rule, TokenIn
 
 MOST_RIVALS = 5
 FEWEST_RIVALS = 4
 """Besides the hypothesis about what must not fire."""
 _SAME = 0.97
 """Rules whose predictions correlate above this are variants of one."""
-_DEPTH = 2
-_LOUD = 0.4
-"""Share of the loudest token's strength from which a token counts as loud."""
-_MOST_WORDS = 48
-"""Words that are tried in any spelling."""
+_VOCABULARIES = (
+    Vocabulary(),
+    Vocabulary(kinds=False, context=False),
+    Vocabulary(tokens=False),
+    Vocabulary(tokens=False, kinds=False),
+    Vocabulary(tokens=False, context=False),
+)
+"""What the rules of each family may speak of."""
 
 
 class Rival(NamedTuple):
@@ -45,20 +42,28 @@ class Rival(NamedTuple):
 
 def rivals(dossier: Dossier, evidence: Evidence) -> list[Rival]:
     """The best rule of each family, the most worthwhile first, without variants of one."""
-    tokens = token_branches(dossier, evidence)
-    kinds = select(_kind_branches(evidence), evidence)
-    contexts = [list(family) for family in _in_context(tokens, kinds, evidence)]
-    pool = [*kinds, *(branch for family in contexts for branch in family)]
-    combined = select([*pool, *single_tokens(dossier)], evidence)
-    families: list[Sequence[Branch]] = [combined, tokens, kinds, *contexts]
-    rules = [rule for rule in map(as_rule, families) if rule is not None]
+    tallies = Tallies(evidence)
+    trees = [grow(Divisions(tallies, vocabulary)) for vocabulary in _VOCABULARIES]
+    rules = [Rule(tuple(branches)) for tree in trees if (branches := as_branches(tree))]
     ranked = _ranked(rules, evidence)
-    kept = _diverse(ranked, evidence)
-    if len(kept) < FEWEST_RIVALS:
-        kept = _diverse([*kept, *_ranked(_spares(dossier, evidence), evidence)], evidence)
+    kept = _Kept(evidence)
+    for rival in ranked:
+        kept.add_unless_alike(rival)
+    spares = _spares(evidence)
+    while len(kept.rivals) < FEWEST_RIVALS and (spare := next(spares, None)) is not None:
+        kept.add_unless_alike(spare)
     # A feature so plain that nothing else is left gets variants of its one rule as rivals.
-    variants = [rival for rival in ranked if rival not in kept]
-    return [*kept[:MOST_RIVALS], *variants[: max(0, FEWEST_RIVALS - len(kept))]]
+    variants = [rival for rival in ranked if rival not in kept.rivals]
+    return [*kept.rivals[:MOST_RIVALS], *variants[: max(0, FEWEST_RIVALS - len(kept.rivals))]]
+
+
+def best_rule(evidence: Evidence) -> Rival | None:
+    """The rule that may speak of everything; None if nothing is worth saying."""
+    branches = as_branches(grow(Divisions(Tallies(evidence))))
+    if not branches:
+        return None
+    rule = Rule(tuple(branches))
+    return Rival(rule, worth(rule, evidence))
 
 
 def _ranked(rules: Iterable[Rule], evidence: Evidence) -> list[Rival]:
@@ -66,68 +71,44 @@ def _ranked(rules: Iterable[Rule], evidence: Evidence) -> list[Rival]:
     return sorted(found, key=lambda rival: -rival.worth)
 
 
-def _diverse(ranked: Sequence[Rival], evidence: Evidence) -> list[Rival]:
-    """Leave out what predicts, or reads, almost as a better rule does."""
-    kept: list[Rival] = []
-    for rival in ranked:
-        if not any(_alike(rival.rule, other.rule, evidence) for other in kept):
-            kept.append(rival)
-    return kept
+class _Kept:
+    """Rivals none of which predicts, or reads, almost as a better one does."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.rivals: list[Rival] = []
+        self._evidence = evidence
+        self._predicted: list[Floats] = []
+        self._sentences: set[str] = set()
+
+    def add_unless_alike(self, rival: Rival) -> None:
+        """Keep a rival if it says something else."""
+        sentence = rival.rule.sentence()
+        predicted = self._standardised(rival.rule)
+        if sentence in self._sentences or any(self._same(predicted, p) for p in self._predicted):
+            return
+        self.rivals.append(rival)
+        self._predicted.append(predicted)
+        self._sentences.add(sentence)
+
+    def _same(self, one: Floats, other: Floats) -> bool:
+        return np.array_equal(one, other) or float(one @ other) > _SAME
+
+    def _standardised(self, rule: Rule) -> Floats:
+        """Predictions whose products are weighted correlations; 0 where they are all the same."""
+        weight = self._evidence.weight
+        predicted = rule.predict_windows(self._evidence.windows).astype(np.float64)
+        centred = np.sqrt(weight) * (predicted - weighted_mean(weight, predicted))
+        spread = float(np.sqrt(centred @ centred))
+        return centred / spread if spread else centred
 
 
-def _alike(one: Rule, other: Rule, evidence: Evidence) -> bool:
-    a, b = (rule.predict_windows(evidence.windows) for rule in (one, other))
-    if np.array_equal(a, b) or one.sentence() == other.sentence():
-        return True
-    return correlation(a, b, evidence.weight) > _SAME
-
-
-def _kind_branches(evidence: Evidence) -> list[Branch]:
-    """Classes, affixes and words in any spelling."""
-    surfaces = evidence.windows.spelled(np.unique(evidence.windows.codes[evidence.target > 0]))
-    words = Counter(map(fold, surfaces))
-    folded = [
-        TokenIn((word,), folded=True) for word, count in words.most_common(_MOST_WORDS) if count > 1
-    ]
-    return [branch_for(kind, evidence) for kind in [*kinds_of_token(evidence), *folded]]
-
-
-def _in_context(
-    tokens: Sequence[Branch], kinds: Sequence[Branch], evidence: Evidence
-) -> Iterator[list[Branch]]:
-    """Tokens, their kind, or any token: divided by what came before or where it stands."""
-    around = partial(surroundings, evidence)
-    for base in _bases(tokens, kinds):
-        yield divided(base, around, evidence, _DEPTH)
-        yield divided(base, _places, evidence, 1)
-    yield from ([branch] for branch in _best_context(evidence))
-
-
-def _places(base: Mask) -> list[Condition]:
-    return places()
-
-
-def _bases(tokens: Sequence[Branch], kinds: Sequence[Branch]) -> list[Condition]:
-    """What may be divided by context: the tokens, the loud ones, kinds, any token."""
-    loudest = max((branch.strength for branch in tokens), default=0.0)
-    bases: list[Condition] = [branch.condition for branch in kinds[:2]]
-    for least in (0.0, _LOUD * loudest):
-        sets = [branch.condition for branch in tokens if branch.strength >= least]
-        named = [token for c in sets if isinstance(c, TokenIn) for token in c.tokens]
-        bases.extend([TokenIn(tuple(named)), TokenIn((named[0],))] if named else [])
-    return [*dict.fromkeys(bases), InClass("any")]
-
-
-def _best_context(evidence: Evidence) -> Iterator[Branch]:
-    """The place or surrounding that alone tells most, whatever the token."""
-    everywhere = np.ones(len(evidence.windows), dtype=bool)
-    for literals in (surroundings(evidence, everywhere), places()):
-        best = select([branch_for(literal, evidence) for literal in literals], evidence)
-        yield from best[:1]
-
-
-def _spares(dossier: Dossier, evidence: Evidence) -> Iterator[Rule]:
+def _spares(evidence: Evidence) -> Iterator[Rival]:
     """Plain rivals for features so simple that every family finds the same rule."""
-    words = [TokenIn((row.token,), folded=True) for row in telling_rows(dossier)[:2]]
+    windows = evidence.windows
+    loud = np.bincount(windows.codes, evidence.target, len(windows.vocabulary))
+    loudest: list[int] = np.argsort(-loud, kind="stable")[:2].tolist()
+    words = [TokenIn((windows.vocabulary[code],), folded=True) for code in loudest]
     for condition in (*words, *kinds_of_token(evidence), *places(), InClass("any")):
-        yield Rule((Branch(condition, max(rounded(evidence.strength(condition)), FAINTEST)),))
+        strength = max(rounded(evidence.strength(condition)), FAINTEST)
+        rule = Rule((Branch(condition, strength),))
+        yield Rival(rule, worth(rule, evidence))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from graphs.records import Proposal
-from tools.rules import CLASSES, Condition, Rule, TokenIn, fold, listing, phrase, pooled, visible
+from tools.rules import Condition, Detail, Rule, TokenIn, fold, kind_of, pooled
 
 _MOST_LABELS = 4
 _LABELLED = 0.5
 """Share of the strongest branch from which a branch is a meaning of its own."""
 _MOST_SEPARATE = 3
 """Different words that get a label each; more are one set."""
+_LABEL = Detail(listed=4, deep=2, joined=2)
 
 
 def propose(rule: Rule) -> Proposal:
@@ -38,20 +37,10 @@ def labels(rule: Rule) -> tuple[str, ...]:
 def _meanings(condition: Condition) -> list[str]:
     """Tokens are one meaning when they are of a kind, or too many to be told apart."""
     if not isinstance(condition, TokenIn):
-        return [phrase(condition)]
+        return [condition.phrase(_LABEL)]
     words: dict[str, list[str]] = {}
     for token in condition.tokens:
         words.setdefault(fold(token), []).append(token)
-    if len(words) > 1 and (kind := _kind(condition.tokens)) is not None:
-        return [
-            f"{kind} such as {listing([visible(t) for t in condition.tokens[:_MOST_SEPARATE]])}"
-        ]
-    if len(words) > _MOST_SEPARATE:
-        return [phrase(condition)]
-    return [phrase(TokenIn(tuple(tokens), condition.folded)) for tokens in words.values()]
-
-
-def _kind(tokens: Sequence[str]) -> str | None:
-    """The class that tokens share, if one says something of them."""
-    shared = (c.noun for c in CLASSES.values() if not c.broad and all(map(c.holds, tokens)))
-    return next(shared, None)
+    if len(words) > _MOST_SEPARATE or (len(words) > 1 and kind_of(condition.tokens)):
+        return [condition.phrase(_LABEL)]
+    return [TokenIn(tuple(t), condition.folded).phrase(_LABEL) for t in words.values()]

@@ -1,0 +1,84 @@
+"""Finite automata that read text token by token: what has begun and not yet ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tools.rules.vocabulary import Vocabulary
+from tools.rules.windows import Windows
+
+WORD = "w"
+"""What stands for a run of word characters when an automaton steps."""
+PREFIX = "p"
+"""What stands for a run that Python and others take for the prefix of a string, as in `rb""`."""
+START = 0
+"""The state in which a text begins."""
+
+_RUNS = re.compile(r"[^\W_]+")
+_PREFIXES = frozenset({"b", "f", "r", "u", "br", "rb", "fr", "rf"})
+
+
+@dataclass(frozen=True, eq=False)
+class Automaton:
+    """Steps from state to state over the characters of a text; runs of letters are one step."""
+
+    states: int
+    """How many; they are numbered from 0, in which every text begins."""
+    step: Callable[[int, str], int]
+    """The state after a character, `WORD` or `PREFIX`."""
+
+    def before(self, windows: Windows) -> NDArray[np.uint8]:
+        """The state before each token; shape (n_tokens,)."""
+        after = windows.vocabulary.table(self, self._steps)
+        # A text goes from state to state one token after another: nothing is gained by arrays.
+        begins = np.flatnonzero(windows.positions == 0).tolist()
+        codes: list[int] = windows.codes.tolist()
+        found = bytearray()
+        for begin, end in pairwise([*begins, len(codes)]):
+            found += bytes(
+                accumulate(
+                    codes[begin : end - 1], lambda state, code: after[code][state], initial=START
+                )
+            )
+        return np.frombuffer(found, dtype=np.uint8)
+
+    def through(self, text: str, state: int) -> int:
+        """The state after `text`."""
+        for char in _outline(text):
+            state = self.step(state, char)
+        return state
+
+    def _steps(self, vocabulary: Vocabulary) -> list[bytes]:
+        """For each surface the state after it by the state before it."""
+        known: dict[str, bytes] = {}
+        outlines = list(map(_outline, vocabulary))
+        for outline in outlines:
+            if outline not in known:
+                known[outline] = bytes(self._after(outline))
+        return [known[outline] for outline in outlines]
+
+    def _after(self, outline: str) -> list[int]:
+        states = list(range(self.states))
+        for char in outline:
+            states = [self.step(state, char) for state in states]
+        return states
+
+
+def _outline(text: str) -> str:
+    """The text with every run of word characters as one letter: most surfaces look alike then."""
+    # Most surfaces are one word: vocabularies are large.
+    if len(text) > 3 and text.isalnum():
+        return WORD
+    if len(text) > 3 and text[0] == " " and text[1:].isalnum():
+        return f" {WORD}"
+    return _RUNS.sub(lambda run: _kind(run[0]), text)
+
+
+def _kind(run: str) -> str:
+    return PREFIX if len(run) <= 2 and run.lower() in _PREFIXES else WORD
