@@ -1,32 +1,26 @@
-"""What a harvest and a run take on disk, and what writing checkpoints takes of a run's time."""
+"""What a harvest takes on disk, and a thread's checkpoints."""
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
-from unittest.mock import patch
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, empty_checkpoint
 from rich.console import Console
 
+from evaluation.bench.many_features import checkpoint_bytes
 from evaluation.bench.rows import BenchRow
-from graphs.checkpoint_writer import CheckpointWriter
 from graphs.checkpointer import DuckDBSaver, strict_serializer
 from graphs.config_file import load_config
 from graphs.projection import thread_of
 from graphs.records import RECORD_TYPES, Experiment, Hypothesis, Observation
-from graphs.run import corpus_spec, finish_run
-from graphs.runs import RunStore
+from graphs.run import corpus_spec
 from graphs.state import merge_by_id
 from graphs.storage import open_database
 from graphs.subjects import open_subject
 from graphs.terminal.progress import ProgressReporter
-from tools.database import Database
 from tools.harvest.collection import collect_exemplars
 from tools.harvest.features import parse_features
 from tools.harvest.store import ExemplarStore
@@ -34,20 +28,15 @@ from tools.harvest.store import ExemplarStore
 CONFIG = Path(__file__).parents[2] / "graphs" / "configs" / "quickstart.yaml"
 TOKENS = 300_000
 """Of the corpus; a quarter of them for the shorter one."""
-FEATURES = 20
-"""Explained, by the symbolic policy."""
-REPEATS = 3
-"""Runs with checkpoints, and as many without, to tell what they cost."""
 ROUNDS = 14
 """The most that are configured by default."""
 HYPOTHESES = 8
 TEXTS_PER_ROUND = 14
 """As many as spend the default budget of 200 experiments in as many rounds."""
-CHECKPOINT_TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "checkpoint_items")
 
 
 def storage_rows() -> list[BenchRow]:
-    """Disk per harvested and per explained feature, and the share of checkpoints in a run."""
+    """Disk per harvested feature, and how checkpoints grow with rounds."""
     with tempfile.TemporaryDirectory() as folder:
         long, short = (_harvested(Path(folder), tokens) for tokens in (TOKENS, TOKENS // 4))
         grown = _thread_bytes(2 * ROUNDS) / _thread_bytes(ROUNDS)
@@ -55,7 +44,6 @@ def storage_rows() -> list[BenchRow]:
         return [
             BenchRow(f"{name}: disk per harvested feature", long, 8.0, "KiB"),
             BenchRow(f"{name}: disk / with a quarter of them", long / short, 1.5, "ratio"),
-            *_run_rows(Path(folder)),
             BenchRow(f"checkpoints of {2 * ROUNDS} rounds / of {ROUNDS}", grown, 2.2, "of bytes"),
         ]
 
@@ -78,64 +66,6 @@ def _harvested(folder: Path, tokens: int) -> float:
     return path.stat().st_size / n_features / 1024
 
 
-def _run_rows(folder: Path) -> list[BenchRow]:
-    """A symbolic run whose exemplars are there: its bytes, and what it takes without commits."""
-    path = folder / "run.duckdb"
-    config = load_config(CONFIG, features=f"random:{FEATURES}", database=str(path))
-    kept: list[float] = []
-    bare: list[float] = []
-    with open_database(config.database, create=True) as database:
-        _explain(database, config)
-        records, stored = _record_bytes(database), _checkpoint_bytes(database)
-        for _ in range(REPEATS):
-            kept.append(_explain(database, config))
-            with patch.object(CheckpointWriter, "_commit", _forget):
-                bare.append(_explain(database, config))
-    share = 1 - statistics.median(bare) / statistics.median(kept)
-    name = f"{FEATURES} features, symbolic"
-    return [
-        BenchRow(
-            f"{name}: checkpoints / the experiments' records", stored / records, 3, "of bytes"
-        ),
-        BenchRow(f"{name}: what checkpointing adds", share, 0.05, "of wall"),
-    ]
-
-
-def _explain(database: Database, config: Any) -> float:
-    """Seconds that a further run takes, with no text measured before."""
-    with database.transaction() as connection:
-        connection.execute("DELETE FROM measured_texts")
-    run = RunStore(database).open(config, new=True)
-    with ProgressReporter(Console(stderr=True)) as reporter:
-        start = time.perf_counter()
-        finish_run(database, run, reporter)
-        return time.perf_counter() - start
-
-
-def _forget(writer: CheckpointWriter, changes: Sequence[Any]) -> None:
-    """Commit nothing: what a run without checkpoints would do."""
-
-
-def _record_bytes(database: Database) -> int:
-    """Of all experiments and observations as text, each once."""
-    query = "SELECT sum(strlen(t::VARCHAR)) FROM {} AS t"
-    return sum(database.rows(query.format(t))[0][0] for t in ("experiments", "observations"))
-
-
-def _checkpoint_bytes(database: Database) -> int:
-    lengths = {"BLOB": "octet_length({0})", "VARCHAR": "strlen({0})", "JSON": "strlen({0})"}
-    columns = database.rows(
-        "SELECT table_name, column_name, data_type FROM duckdb_columns() "
-        "WHERE table_name = ANY(?) AND data_type = ANY(?)",
-        [list(CHECKPOINT_TABLES), list(lengths)],
-    )
-    queries = (
-        f"SELECT coalesce(sum({lengths[kind].format(column)}), 0) FROM {table}"
-        for table, column, kind in columns
-    )
-    return sum(database.rows(query)[0][0] for query in queries)
-
-
 def _thread_bytes(rounds: int) -> int:
     """Of the checkpoints of one feature that takes so many rounds: each a step and its writes."""
     lists: dict[str, list[Any]] = {
@@ -154,7 +84,7 @@ def _thread_bytes(rounds: int) -> int:
             values = {"channel_values": lists, "channel_versions": versions}
             step = cast("Checkpoint", {**empty_checkpoint(), **values})
             at = saver.put(at, step, {"step": number}, versions)
-        return _checkpoint_bytes(database)
+        return checkpoint_bytes(database)
 
 
 def _round(number: int) -> dict[str, list[Any]]:
