@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from graphs.live.commands import DEFAULT_PORT, Port, Watch, until_interrupted, watched
 from tools.errors import EXIT_SOME_FAILED, DatabaseError, SaesageError
 
 if TYPE_CHECKING:
     from graphs.config import RunConfig
+    from graphs.live.page_server import LivePage
     from graphs.runs import Run
     from tools.database import Database
 
@@ -58,6 +60,8 @@ def explain(
     new: Annotated[
         bool, typer.Option("--new", help="Start another run though the database holds this one.")
     ] = False,
+    watch: Watch = False,
+    port: Port = DEFAULT_PORT,
 ) -> None:
     """Explain the features that a config names.
 
@@ -68,13 +72,16 @@ def explain(
     from graphs.storage import open_database
 
     settings = _settings(config, features, db, set_ or [])
-    with open_database(settings.database, create=True) as database:
+    with (
+        open_database(settings.database, create=True) as database,
+        watched(database, port if watch else None) as page,
+    ):
         run = RunStore(database).open(settings, new=new)
-        _go_on(database, [run])
+        _go_on(database, [run], page)
 
 
 @app.command(epilog=f"Example: saesage resume runs/quickstart.duckdb. {EXIT_CODES}")
-def resume(db: DatabasePath) -> None:
+def resume(db: DatabasePath, watch: Watch = False, port: Port = DEFAULT_PORT) -> None:
     """Finish what a database's runs left unfinished.
 
     The configuration comes from the database: no other file is needed.
@@ -83,10 +90,13 @@ def resume(db: DatabasePath) -> None:
     from graphs.runs import RunStore
     from graphs.storage import open_database
 
-    with open_database(str(db), create=False) as database:
+    with (
+        open_database(str(db), create=False) as database,
+        watched(database, port if watch else None) as page,
+    ):
         store = RunStore(database)
         store.latest()
-        _go_on(database, store.all())
+        _go_on(database, store.all(), page)
 
 
 @app.command(epilog="Example: saesage runs runs/quickstart.duckdb")
@@ -184,15 +194,18 @@ def _settings(
     return load_config(config, overrides, features=features, database=db and str(db))
 
 
-def _go_on(database: Database, chosen: list[Run]) -> None:
-    """Finish the runs with a progress bar, print what came of them, and exit accordingly."""
+def _go_on(database: Database, chosen: list[Run], page: LivePage | None) -> None:
+    """Finish the runs with a progress bar, print what came of them, and exit accordingly.
+
+    Where there is a page, it is served on until Ctrl-C.
+    """
     from rich.console import Console
 
     from graphs.runs import RunStore
     from graphs.terminal.tables import print_features
 
     try:
-        failures = _finish(database, chosen)
+        failures = _finish(database, chosen, page)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; go on with: saesage resume {database.path}", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -202,6 +215,8 @@ def _go_on(database: Database, chosen: list[Run]) -> None:
             console.print(f"run {run.name}", style="bold")
         print_features(console, database, run)
     typer.echo(f"evidence: saesage show {database.path} FEATURE", err=True)
+    if page is not None:
+        until_interrupted()
     if failures:
         raise failures[0]
     store = RunStore(database)
@@ -209,7 +224,7 @@ def _go_on(database: Database, chosen: list[Run]) -> None:
     raise typer.Exit(0 if explained else EXIT_SOME_FAILED)
 
 
-def _finish(database: Database, chosen: list[Run]) -> list[SaesageError]:
+def _finish(database: Database, chosen: list[Run], page: LivePage | None) -> list[SaesageError]:
     """Finish each run; one that cannot go on does not keep the next from it."""
     from rich.console import Console
 
@@ -225,9 +240,11 @@ def _finish(database: Database, chosen: list[Run]) -> list[SaesageError]:
             return []
         from graphs.run import finish_run
 
+        hearing = reporter if page is None else page.hearing(reporter)
+        instruments = None if page is None else page.workshop.instruments
         for run in unfinished:
             try:
-                finish_run(database, run, reporter)
+                finish_run(database, run, hearing, instruments)
             except DatabaseError:
                 raise
             except SaesageError as error:

@@ -170,6 +170,14 @@ class RunNotFound(DatabaseError):
     """The database holds no such run or feature."""
 
 
+class LivePageError(SaesageError):
+    """The live page cannot be served, or a request to it is malformed."""
+
+
+class PortUnusable(LivePageError):
+    """The port is in use, or needs rights that this user lacks."""
+
+
 class EvaluationError(SaesageError):
     """A run cannot be scored."""
 

@@ -1,0 +1,144 @@
+"""The live page's addresses, and what answers at each."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from graphs.findings import Findings
+from graphs.live import pages
+from graphs.live.changes import Changes
+from graphs.live.events import Announcer
+from graphs.live.requests import ProbeForm, read_form
+from graphs.live.security import NONCE, Guard
+from graphs.live.workshop import Workshop
+from graphs.runs import RunStore
+from tools.database import Database
+from tools.errors import RunNotFound, SaesageError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the page's handlers work with."""
+
+    reader: Database
+    """Reads beside the run that writes: see `Database.reader`."""
+    changes: Changes
+    workshop: Workshop
+    closing: threading.Event
+    """Set when the page is no longer served."""
+
+
+def live_app(desk: Desk, *, port: int, token: str) -> ASGIApp:
+    """The application, guarded.
+
+    Args:
+        desk: What it works with.
+        port: Where it is served.
+        token: What every request must carry that does more than read.
+    """
+    handlers = _Handlers(desk)
+    app = Starlette(
+        routes=[
+            Route("/", handlers.overview),
+            Route("/feature/{thread:path}", handlers.feature),
+            Route("/fragment/overview", handlers.overview_fragment),
+            Route("/fragment/feature/{thread:path}", handlers.feature_fragment),
+            Route("/events", handlers.events),
+            Route("/probe", handlers.probe, methods=["POST"]),
+        ],
+        exception_handlers={
+            SaesageError: _told,
+            HTTPException: _told,
+            Exception: _unforeseen,
+        },
+    )
+    return Guard(app, port=port, token=token)
+
+
+class _Handlers:
+    """One method an address. What reads or measures does so outside the event loop."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._announcer = Announcer(desk.changes, desk.closing)
+
+    def overview(self, request: Request) -> Response:
+        """The whole page of all features."""
+        mark, status = self._desk.changes.mark, self._desk.changes.status
+        body = pages.overview_page(self._desk.reader, mark=mark, status=status)
+        return HTMLResponse(pages.document("saesage", body, request.scope[NONCE]))
+
+    def feature(self, request: Request) -> Response:
+        """The whole page of one feature."""
+        thread: str = request.path_params["thread"]
+        mark, status = self._desk.changes.mark, self._desk.changes.status
+        body = pages.feature_page(self._desk.reader, thread, mark=mark, status=status)
+        return HTMLResponse(pages.document(f"saesage {thread}", body, request.scope[NONCE]))
+
+    def overview_fragment(self, request: Request) -> Response:
+        """The part of the overview that changes."""
+        return HTMLResponse(pages.overview_fragment(self._desk.reader))
+
+    def feature_fragment(self, request: Request) -> Response:
+        """The part of a feature's page that changes."""
+        thread: str = request.path_params["thread"]
+        return HTMLResponse(pages.feature_fragment(self._desk.reader, thread))
+
+    async def events(self, request: Request) -> Response:
+        """Changes, as they come."""
+        mark = request.headers.get("last-event-id") or request.query_params.get("since", "")
+        return self._announcer.response(mark)
+
+    async def probe(self, request: Request) -> Response:
+        """A text, measured."""
+        form = await read_form(request, ProbeForm)
+        return await asyncio.to_thread(self._probed, form)
+
+    def _probed(self, form: ProbeForm) -> Response:
+        run = RunStore(self._desk.reader).named(form.run)
+        probe = self._desk.workshop.probe(run, form.feature, form.text)
+        known = {row["feature"]: row["scale"] for row in Findings(self._desk.reader).features(run)}
+        scale: float | None = known.get(form.feature)
+        return JSONResponse(
+            {
+                "tokens": probe.tokens,
+                "activations": probe.activations,
+                "scale": scale,
+                "html": pages.probe_html(probe, scale),
+            }
+        )
+
+
+def _told(request: Request, error: Exception) -> Response:
+    """What was wrong, in words: as a page to whoever opened one, else as JSON."""
+    status = 422
+    if isinstance(error, HTTPException):
+        status = error.status_code
+    elif isinstance(error, RunNotFound):
+        status = 404
+    message = error.detail if isinstance(error, HTTPException) else str(error)
+    return _answer(request, status, message)
+
+
+def _unforeseen(request: Request, error: Exception) -> Response:
+    """A fault of saesage's own, told without its traceback: that is in the terminal."""
+    return _answer(request, 500, "something went wrong in saesage; the terminal says what.")
+
+
+def _answer(request: Request, status: int, message: str) -> Response:
+    if "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse({"error": message}, status)
+    body = pages.error_page(message)
+    return HTMLResponse(pages.document("saesage", body, request.scope[NONCE]), status)
