@@ -13,6 +13,7 @@ from graphs.live.workshop import Probe, shares
 from graphs.projection import split_thread
 from graphs.runs import RunStore
 from tools.database import Database
+from tools.errors import RunNotFound
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -103,6 +104,8 @@ def feature_fragment(reader: Database, thread: str) -> Markup:
     Raises:
         RunNotFound: there is no such thread.
     """
+    if not thread.rpartition("/")[2].isdecimal():
+        raise RunNotFound(f"there is no thread {thread!r}; open the page of all features.")
     run_name, feature = split_thread(thread)
     run, findings = RunStore(reader).named(run_name), Findings(reader)
     row, hypotheses = findings.feature(run, feature), findings.hypotheses(run, feature)
