@@ -36,7 +36,11 @@ OFFLINE_CONCURRENCY = 4
 
 
 def finish_run(
-    database: Database, run: Run, reporter: Reporter, instruments: Instruments | None = None
+    database: Database,
+    run: Run,
+    reporter: Reporter,
+    instruments: Instruments | None = None,
+    only: int | None = None,
 ) -> None:
     """Explain every feature of `run` that has no final status yet.
 
@@ -48,6 +52,7 @@ def finish_run(
         run: one of its runs.
         reporter: hears how far it is.
         instruments: those of the database, if somebody else measures beside the run.
+        only: the one feature to go on with, while others may be in other hands.
 
     Raises:
         SaesageError: the subject, corpus, policies, language model or database cannot be used at
@@ -73,7 +78,7 @@ def finish_run(
             on_done=tally.add,
             release=services.close,
         )
-        workers.finish(runs.unfinished(run))
+        workers.finish([each for each in runs.unfinished(run) if only in (None, each)])
 
 
 def _in_flight(run: Run, services: Services) -> int:

@@ -199,7 +199,7 @@ def test_changes_are_told_once_and_again_to_who_was_away(
 ) -> None:
     before = page.changes.mark
     coming = events(client, before)
-    page.changes.tell("something new")
+    page.changes.tell("me", "something new")
     mark, change = next(coming)
     assert change == {"threads": [], "status": "something new"}
     with database.transaction() as connection:
@@ -213,7 +213,7 @@ def test_changes_are_told_once_and_again_to_who_was_away(
     # Who reconnects says what it heard last; who knows another life of the server hears all.
     assert next(events(client, "", **{"Last-Event-ID": before}))[1]["threads"]
     assert next(events(client, "other-7"))[1]["threads"] is None
-    page.changes.tell("")
+    page.changes.tell("me", "")
     assert next(events(client, mark))[1] == {"threads": [], "status": ""}
 
 

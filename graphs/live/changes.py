@@ -45,7 +45,7 @@ class Changes:
         self._life = secrets.token_hex(4)
         self._versions: dict[str, str] = {}
         self._changed: dict[str, int] = {}
-        self._status = ""
+        self._said: dict[str, str] = {}
         self._count = 0
         self._lock = threading.Lock()
         self.look()
@@ -58,14 +58,20 @@ class Changes:
     @property
     def status(self) -> str:
         """What goes on, in words."""
-        return self._status
-
-    def tell(self, status: str) -> None:
-        """Say what goes on."""
         with self._lock:
-            if status != self._status:
-                self._status = status
-                self._count += 1
+            return self._status()
+
+    def tell(self, who: str, status: str) -> None:
+        """Say what goes on somewhere; empty for nothing any more."""
+        with self._lock:
+            before = self._status()
+            self._said.pop(who, None)
+            if status:
+                self._said[who] = status
+            self._count += self._status() != before
+
+    def _status(self) -> str:
+        return " · ".join(self._said.values())
 
     def look(self) -> None:
         """Take note of the threads that moved on.
@@ -88,4 +94,4 @@ class Changes:
             threads = None
             if life == self._life and count.isdecimal():
                 threads = tuple(key for key, at in self._changed.items() if at > int(count))
-            return Change(self.mark, threads, self._status)
+            return Change(self.mark, threads, self._status())

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from graphs.findings import Findings
-from graphs.live.workshop import Probe, shares
+from graphs.live.workshop import Probe
 from graphs.projection import split_thread
 from graphs.runs import RunStore
 from tools.database import Database
@@ -124,5 +124,7 @@ def probe_html(probe: Probe, scale: float | None) -> Markup:
         probe: What was measured.
         scale: The feature's; None if it has none.
     """
-    tokens = zip(probe.tokens, probe.activations, shares(probe.activations, scale), strict=True)
+    whole = scale or probe.maximum or 1.0
+    shares = [min(max(value / whole, 0.0), 1.0) for value in probe.activations]
+    tokens = zip(probe.tokens, probe.activations, shares, strict=True)
     return _rendered("probe.html", probe=probe, scale=scale, tokens=list(tokens))

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from graphs.live.changes import Changes
 from graphs.reporter import Reporter
 
+RUN = "run"
+"""Who tells of the run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Watched:
@@ -18,17 +21,17 @@ class Watched:
     def stage(self, message: str) -> None:
         """Pass on and tell."""
         self.reporter.stage(message)
-        self.changes.tell(message)
+        self.changes.tell(RUN, message)
 
     def harvest(self, done: int, total: int) -> None:
         """Pass on and tell."""
         self.reporter.harvest(done, total)
-        self.changes.tell(f"reading the corpus: {done / total:.0%}" if total else "")
+        self.changes.tell(RUN, f"reading the corpus: {done / total:.0%}" if total else "")
 
     def features(self, done: int, total: int) -> None:
         """Pass on and tell."""
         self.reporter.features(done, total)
-        self.changes.tell(f"{done} of {total} features done")
+        self.changes.tell(RUN, f"{done} of {total} features done")
 
     def step(self, feature: int, node: str) -> None:
         """Pass on: the page sees what a step brought in the database."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphs.live.changes import Changes
-from graphs.runs import Run
+from graphs.projection import split_thread
+from graphs.runs import Run, RunStore
 from tools.database import Database
 from tools.errors import SaesageError
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 THREADS_AT_A_TIME = 2
 """Threads that are gone on with side by side, at most."""
+
+LOADING = "loading"
+"""Who tells that a subject is being loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Workshop:
         self._changes = changes
         self._instruments: Instruments | None = None
         self._pool = ThreadPoolExecutor(THREADS_AT_A_TIME, thread_name_prefix="steered")
+        self._closing = threading.Event()
         self._lock = threading.Lock()
 
     @property
@@ -68,20 +72,18 @@ class Workshop:
             return self._instruments
 
     def instrument(self, run: Run) -> Instrument:
-        """The run's own; says that it is being loaded if it is.
+        """The run's own; tells that it is being loaded if it is.
 
         Raises:
             SubjectError: it cannot be loaded.
         """
-        instruments = self.instruments
-        if instruments.are_loaded(run.config.subject):
-            return instruments.of(run.config.subject)
-        before = self._changes.status
-        self._changes.tell(f"loading {run.config.subject.name} and its SAE")
+        if self._instruments and self._instruments.are_loaded(run.config.subject):
+            return self._instruments.of(run.config.subject)
+        self._changes.tell(LOADING, f"loading {run.config.subject.name} and its SAE …")
         try:
-            return instruments.of(run.config.subject)
+            return self.instruments.of(run.config.subject)
         finally:
-            self._changes.tell(before)
+            self._changes.tell(LOADING, "")
 
     def probe(self, run: Run, feature: int, text: str) -> Probe:
         """Measure a feature on a text of any length.
@@ -100,27 +102,60 @@ class Workshop:
         activations = tuple(float(value) for value in found.activations[:, 0])
         return Probe(tuple(found.tokens), activations, subject.info.hook_point)
 
-    def work(self, what: str, task: Callable[[], None]) -> None:
-        """Have something done in the background; what keeps it from being done is told."""
-        self._pool.submit(self._attempt, what, task)
+    def go_on(self, thread: str) -> None:
+        """Have a thread that can go on run to its end, in the background."""
+        self._changes.tell(thread, f"{thread} waits for its turn")
+        self._pool.submit(self._finish, thread)
 
-    def _attempt(self, what: str, task: Callable[[], None]) -> None:
-        self._changes.tell(what)
+    def _finish(self, thread: str) -> None:
+        # As `instruments`.
+        from graphs.run import finish_run  # noqa: PLC0415
+
+        run_name, feature = split_thread(thread)
+        reporter = _Steered(thread, self._changes, self._closing)
         try:
-            task()
+            run = RunStore(self.database).named(run_name)
+            finish_run(self.database, run, reporter, self.instruments, only=feature)
         except SaesageError as error:
-            self._changes.tell(f"{what}: {error}")
+            self._changes.tell(thread, f"{thread}: {error}")
+        except KeyboardInterrupt:
+            # The page is being closed; `resume` goes on.
+            return
         else:
-            self._changes.tell("")
+            self._changes.tell(thread, "")
 
     def close(self) -> None:
-        """Wait for the work in hand, drop what has not begun, and store what was measured."""
+        """End the work in hand at its next step, drop what has not begun, store what was measured.
+
+        Raises:
+            DatabaseError: what was measured could not be stored.
+        """
+        self._closing.set()
         self._pool.shutdown(cancel_futures=True)
         if self._instruments is not None:
             self._instruments.close()
 
 
-def shares(values: Sequence[float], scale: float | None) -> list[float]:
-    """Each value as a share of the scale, or of the strongest where there is none; in [0, 1]."""
-    whole = scale or max(values, default=0.0)
-    return [min(max(value / whole, 0.0), 1.0) if whole > 0 else 0.0 for value in values]
+@dataclass(frozen=True, slots=True)
+class _Steered:
+    """A Reporter that tells the page how far a thread is, and ends it when the page is closed."""
+
+    thread: str
+    changes: Changes
+    closing: threading.Event
+
+    def stage(self, message: str) -> None:
+        """Tell."""
+        self.changes.tell(self.thread, f"{self.thread}: {message}")
+
+    def harvest(self, done: int, total: int) -> None:
+        """Nothing to tell: whoever steers a feature has its exemplars."""
+
+    def features(self, done: int, total: int) -> None:
+        """Nothing to tell: it is one feature."""
+
+    def step(self, feature: int, node: str) -> None:
+        """Tell the step, or go no further."""
+        if self.closing.is_set():
+            raise KeyboardInterrupt
+        self.changes.tell(self.thread, f"{self.thread}: {node.replace('_', ' ')}")

@@ -16,7 +16,7 @@
     history.replaceState(null, "", location.pathname + location.search);
   }
 
-  // What waits for the token to be typed in.
+  // The form that waits for the token to be typed in.
   let waiting = null;
 
   tokenForm.addEventListener("submit", (event) => {
@@ -24,9 +24,8 @@
     sessionStorage.setItem("saesage-token", tokenForm.elements.token.value.trim());
     tokenForm.elements.token.value = "";
     tokenForm.hidden = true;
-    const form = waiting;
+    if (waiting) submit(waiting.form, waiting.action);
     waiting = null;
-    if (form) form.requestSubmit();
   });
 
   async function send(path, content) {
@@ -42,14 +41,60 @@
     return { ok: response.ok, status: response.status, answer };
   }
 
-  // Which address a form is sent to, and what it says.
+  // What each form says, and where it is sent to.
   const forms = {
-    probe: (form) => ({
+    probe: (form) => ["/probe", {
       run: live.dataset.run,
       feature: Number(form.elements.feature.value),
       text: form.elements.text.value,
-    }),
+    }],
+    steer: (form, action) => {
+      const { statement, reworded, rewording, drop, tested, text, predicted } = form.elements;
+      const review = action !== "fork";
+      const edits = {
+        add: statement.value.trim() ? [statement.value.trim()] : [],
+        reword: review && reworded.value ? [[reworded.value, rewording.value.trim()]] : [],
+        drop: drop.value ? [drop.value] : [],
+        experiments: tested.value
+          ? [{ hypothesis: tested.value, text: text.value, predicted: predicted.value }]
+          : [],
+      };
+      const thread = live.dataset.thread;
+      if (review) return ["/review", { thread, verdict: action, edits }];
+      const { at, setting, name } = form.elements;
+      return ["/fork", {
+        thread,
+        edits,
+        at: at.value || null,
+        settings: setting.value.trim() ? [setting.value.trim()] : [],
+        name: name.value.trim() || null,
+      }];
+    },
   };
+
+  // What the forms choose from, and whether the feature waits for an answer.
+  async function offer() {
+    const steer = find("[data-steer]");
+    if (!steer) return;
+    const response = await fetch(`/choices/${live.dataset.thread}`);
+    if (!response.ok) return;
+    const choices = await response.json();
+    const waits = choices.status === "waiting";
+    steer.querySelectorAll("[data-when]").forEach((each) => {
+      each.hidden = each.dataset.when !== (waits ? "review" : "fork");
+    });
+    steer.querySelectorAll("[data-choices]").forEach((select) => {
+      const chosen = select.value;
+      select.querySelectorAll("[data-choice]").forEach((option) => option.remove());
+      for (const { value, label } of choices[select.dataset.choices]) {
+        const option = new Option(label, value);
+        option.dataset.choice = "";
+        select.add(option);
+      }
+      select.value = chosen;
+      if (select.selectedIndex < 0) select.selectedIndex = 0;
+    });
+  }
 
   function show(place, text, kind) {
     const line = document.createElement("p");
@@ -59,20 +104,20 @@
     place.replaceChildren(line);
   }
 
-  async function submit(form) {
+  async function submit(form, action) {
     const name = form.dataset.form;
     const place = find(`[data-answer="${name}"]`);
     const buttons = form.querySelectorAll("button");
     buttons.forEach((button) => { button.disabled = true; });
     show(place, "…", "note");
     try {
-      const { ok, status, answer } = await send(`/${name}`, forms[name](form));
+      const { ok, status, answer } = await send(...forms[name](form, action));
       if (ok && answer.html) place.innerHTML = answer.html;
       else if (ok) show(place, answer.told, "note");
       else show(place, answer.error, "error");
       if (ok && answer.open) location.assign(answer.open);
       if (status === 401) {
-        waiting = form;
+        waiting = { form, action };
         tokenForm.hidden = false;
         tokenForm.elements.token.focus();
       }
@@ -88,20 +133,45 @@
     const form = event.target.closest("[data-form]");
     if (!form) return;
     event.preventDefault();
-    submit(form);
+    submit(form, event.submitter?.value);
   });
 
-  // What the reader has unfolded stays so when the fragment comes anew.
-  const unfolded = () => [...fragment.querySelectorAll("details")];
+  // What the reader has unfolded, filtered and sorted stays so when the fragment comes anew.
+  function kept() {
+    const unfolded = [...fragment.querySelectorAll("details")].map((each) => each.open);
+    const typed = [...fragment.querySelectorAll("input[id], select[id]")]
+      .filter((each) => each.value)
+      .map(({ id, value }) => [id, value]);
+    const sorted = fragment.querySelector("th[aria-sort]");
+    const focused = fragment.contains(document.activeElement) ? document.activeElement.id : "";
+    return { unfolded, typed, focused, column: sorted?.cellIndex, order: sorted?.ariaSort };
+  }
+
+  function restore({ unfolded, typed, focused, column, order }) {
+    fragment.querySelectorAll("details").forEach((each, at) => {
+      if (at < unfolded.length) each.open = unfolded[at];
+    });
+    for (const [id, value] of typed) {
+      const field = document.getElementById(id);
+      if (!field || field.value === value) continue;
+      field.value = value;
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    const head = fragment.querySelectorAll("thead th")[column];
+    for (let tries = 0; head && head.ariaSort !== order && tries < 2; tries += 1) {
+      head.querySelector("button")?.click();
+    }
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  }
 
   async function renew() {
     const response = await fetch(live.dataset.source);
     if (!response.ok) return;
     const html = await response.text();
-    const open = unfolded().map((each) => each.open);
+    const before = kept();
     fragment.innerHTML = html;
-    unfolded().forEach((each, at) => { if (at < open.length) each.open = open[at]; });
-    document.dispatchEvent(new CustomEvent("saesage:renewed", { detail: fragment }));
+    restore(before);
+    await offer();
   }
 
   // However many changes come, one renewal at a time, and one more after the last of them.
@@ -121,6 +191,7 @@
     }
   }
 
+  offer();
   const events = new EventSource(`/events?since=${encodeURIComponent(live.dataset.mark)}`);
   events.addEventListener("change", (event) => {
     const { threads, status } = JSON.parse(event.data);
