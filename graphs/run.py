@@ -30,6 +30,7 @@ from tools.harvest.collection import collect_exemplars
 from tools.harvest.features import parse_features
 from tools.harvest.recent import RecentExemplars
 from tools.harvest.store import ExemplarStore
+from tools.logit_effects import keep_logit_effects
 from tools.scheduling.measured_texts import MeasuredTexts
 from tools.scheduling.scheduler import Scheduler
 
@@ -118,6 +119,7 @@ def _prepare(
     reporter.stage("loading model and SAE")
     subject = open_subject(config.subject)
     harvest, unmeasured = _plan(database, run, subject, reporter)
+    keep_logit_effects(database, subject, RunStore(database).planned(run))
     serde = strict_serializer(RECORD_TYPES)
     saver = DuckDBSaver(database, serde=serde, projection=DomainProjection())
     source = ExemplarStore(database).source(harvest)
