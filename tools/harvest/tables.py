@@ -140,7 +140,7 @@ def _statistic_columns(kept: KeptFeatures, layout: SampleLayout) -> Columns:
 
 def _histogram_columns(kept: KeptFeatures) -> Columns:
     counts = kept.histograms.counts
-    bounds = np.arange(0, counts.size + 1, counts.shape[1])
+    bounds: Numbers = np.arange(0, counts.size + 1, counts.shape[1])
     return {
         "feature": np.array(kept.features, np.int32),
         "highest": kept.histograms.highest,
