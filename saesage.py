@@ -13,12 +13,14 @@ import typer
 from evaluation.commands import app as evaluation_app
 from graphs.commands import EXIT_INTERRUPTED, WARM_UP, app
 from graphs.live.commands import app as live_app
+from graphs.page.commands import app as page_app
 from tools.errors import SaesageError
 
 GRACE_SECONDS = 0.1
 
 app.add_typer(live_app)
 app.add_typer(evaluation_app)
+app.add_typer(page_app)
 
 
 def main() -> None:

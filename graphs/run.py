@@ -30,6 +30,7 @@ from tools.harvest.collection import collect_exemplars
 from tools.harvest.features import parse_features
 from tools.harvest.recent import RecentExemplars
 from tools.harvest.store import ExemplarStore
+from tools.logit_effects import keep_logit_effects
 
 OFFLINE_CONCURRENCY = 4
 """Features at a time where none waits for a server: more share one processor without gain."""
@@ -134,6 +135,7 @@ def prepare(
     reporter.stage("loading model and SAE")
     subject, scheduler = instruments.of(config.subject)
     harvest, unmeasured = _plan(database, run, subject, reporter)
+    keep_logit_effects(database, subject, RunStore(database).planned(run))
     serde = strict_serializer(RECORD_TYPES)
     saver = DuckDBSaver(database, serde=serde, projection=DomainProjection())
     source = ExemplarStore(database).source(harvest)

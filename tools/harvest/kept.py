@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tools.exemplars import BANDS, SPLITS
 from tools.harvest.bands import TOP_WINDOWS, Choice, choose_firing, choose_silent, draw, ranks
 from tools.harvest.firing_table import Firings
+from tools.harvest.histograms import Histograms, histograms
 from tools.harvest.layout import SampleLayout
 from tools.harvest.token_sums import TokenSums
 
@@ -34,6 +35,7 @@ class KeptFeatures:
 
     features: tuple[int, ...]
     statistics: Statistics
+    histograms: Histograms
     tokens: TokenSums
     """Of the propose split."""
     choice: Choice
@@ -80,6 +82,7 @@ def keep(
     return KeptFeatures(
         features=tuple(features),
         statistics=_statistics(counts, firing, choice, layout),
+        histograms=histograms(owners, values, n),
         tokens=tokens,
         choice=choice,
         ends=ends,

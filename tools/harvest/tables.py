@@ -63,6 +63,7 @@ class FeatureWriter:
         self._insert("feature_exemplars", _exemplar_columns(kept))
         self._insert("feature_tokens", _token_columns(kept, layout))
         self._insert("feature_statistics", _statistic_columns(kept, layout))
+        self._insert("feature_histograms", _histogram_columns(kept))
 
     def _add_windows(
         self, numbers: Numbers, windows: Sequence[Window], ids: Sequence[Numbers]
@@ -134,6 +135,16 @@ def _statistic_columns(kept: KeptFeatures, layout: SampleLayout) -> Columns:
         "feature": np.array(kept.features, np.int32),
         "n_tokens": np.full(len(kept.features), len(layout.token_ids)),
         **kept.statistics._asdict(),
+    }
+
+
+def _histogram_columns(kept: KeptFeatures) -> Columns:
+    counts = kept.histograms.counts
+    bounds: Numbers = np.arange(0, counts.size + 1, counts.shape[1])
+    return {
+        "feature": np.array(kept.features, np.int32),
+        "highest": kept.histograms.highest,
+        "counts": _lists(bounds, counts.ravel()),
     }
 
 

@@ -1,0 +1,135 @@
+"""Hypotheses with their tests, and what happened in which round."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from graphs.page.records import HypothesisNode, Round, Test
+from graphs.page.summaries import Row, newest
+from tools.database import Database
+
+
+def tests_of(database: Database, thread: str) -> list[Test]:
+    """A thread's experiments with what was measured, in order."""
+    measured = {row["experiment"]: row for row in newest(database, "observations_log", [thread])}
+    rows = newest(database, "experiments_log", [thread])
+    rows.sort(key=lambda row: [int(part) for part in row["id"][1:].split(".")])
+    return [_test(row, measured.get(row["id"])) for row in rows]
+
+
+def hypotheses_of(
+    database: Database, thread: str, tests: Sequence[Test], hypothesis_of: Mapping[str, str]
+) -> tuple[HypothesisNode, ...]:
+    """A thread's hypotheses as a tree written down: each followed by those that refine it.
+
+    Args:
+        database: open.
+        thread: its id.
+        tests: of the thread.
+        hypothesis_of: by the id of a test.
+    """
+    own: defaultdict[str, list[Test]] = defaultdict(list)
+    for test in tests:
+        own[hypothesis_of[test.id]].append(test)
+    rows = newest(database, "hypotheses_log", [thread])
+    rows.sort(key=lambda row: int(row["id"][1:]))
+    decided = _rounds_decided(database, thread)
+    return tuple(
+        _node(row, depth, decided.get((row["id"], row["status"])), own[row["id"]])
+        for row, depth in _in_tree_order(rows)
+    )
+
+
+def hypothesis_by_test(database: Database, thread: str) -> dict[str, str]:
+    """Which hypothesis each experiment of a thread is of."""
+    query = "SELECT id, hypothesis FROM experiments_log WHERE thread_id = ?"
+    return dict(database.rows(query, [thread]))
+
+
+def rounds_of(hypotheses: Sequence[HypothesisNode]) -> tuple[Round, ...]:
+    """What happened in each round, from 0, in which hypotheses are first proposed."""
+    events: defaultdict[int, list[str]] = defaultdict(list)
+    for node in hypotheses:
+        origin = f"{node.id} refines {node.parent}" if node.parent else f"{node.id} proposed"
+        events[node.round].append(origin)
+    for number in sorted({test.round for node in hypotheses for test in node.tests}):
+        events[number].append(_tally([test for node in hypotheses for test in node.tests], number))
+    for node in hypotheses:
+        if node.decided is not None and node.status != "pending":
+            events[node.decided].append(f"{node.id} {node.status}")
+    return tuple(Round(number, tuple(events[number])) for number in sorted(events))
+
+
+def _tally(tests: Sequence[Test], number: int) -> str:
+    ran = [test for test in tests if test.round == number]
+    held = sum(test.supports is True for test in ran)
+    failed = sum(test.supports is False for test in ran)
+    texts = "1 text" if len(ran) == 1 else f"{len(ran)} texts"
+    return f"{texts} tested: {held} as predicted, {failed} against"
+
+
+def _in_tree_order(rows: Sequence[Row]) -> Iterator[tuple[Row, int]]:
+    known = {row["id"] for row in rows}
+    children: defaultdict[str | None, list[Row]] = defaultdict(list)
+    for row in rows:
+        children[row["parent"] if row["parent"] in known else None].append(row)
+
+    def below(parent: str | None, depth: int) -> Iterator[tuple[Row, int]]:
+        for row in children[parent]:
+            yield row, depth
+            yield from below(row["id"], depth + 1)
+
+    return below(None, 0)
+
+
+def _rounds_decided(database: Database, thread: str) -> dict[tuple[str, str], int]:
+    """In which round a hypothesis got a status for the last time."""
+    rows = database.rows(
+        "SELECT h.id, h.status, max(f.round) FROM (SELECT *, lag(status) OVER "
+        "(PARTITION BY id ORDER BY checkpoint_id, recorded_at) AS before FROM hypotheses_log "
+        "WHERE thread_id = ?) h JOIN feature_log f ON f.thread_id = h.thread_id "
+        "AND f.checkpoint_id = h.checkpoint_id "
+        "WHERE h.status IS DISTINCT FROM h.before GROUP BY h.id, h.status",
+        [thread],
+    )
+    return {(id, status): number for id, status, number in rows}
+
+
+def _node(row: Row, depth: int, decided: int | None, tests: Sequence[Test]) -> HypothesisNode:
+    rule = row["rule"]
+    return HypothesisNode(
+        id=row["id"],
+        statement=row["statement"],
+        polarity=row["polarity"],
+        status=row["status"],
+        parent=row["parent"],
+        depth=depth,
+        round=row["round"],
+        decided=None if row["status"] == "pending" else decided,
+        note=row["note"],
+        reason=row["reason"],
+        interpretation=row["interpretation"],
+        rule=None if rule is None else json.dumps(json.loads(rule), ensure_ascii=False, indent=1),
+        tests=tuple(tests),
+    )
+
+
+def _test(row: Row, measured: Row | None) -> Test:
+    found = measured or {}
+    return Test(
+        id=row["id"],
+        observation=found.get("id"),
+        kind=row["kind"],
+        purpose=row["purpose"],
+        round=row["round"],
+        predicted=row["predicted"],
+        text=row["text"],
+        tokens=tuple(found.get("tokens", ())),
+        activations=tuple(found.get("activations", ())),
+        max_activation=found.get("max_activation"),
+        normalized=found.get("normalized"),
+        outcome=found.get("outcome"),
+        supports=found.get("supports"),
+    )

@@ -1,0 +1,114 @@
+"""Records rendered as HTML: fragments, and whole pages that need no other file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from graphs.page import plots
+from graphs.page.records import FeaturePage, Overview
+from graphs.page.scores import AGENTIC, HEADLINES
+from graphs.page.shading import shaded_tokens, visible
+
+_HERE = Path(__file__).parent
+STYLE = (_HERE / "page.css").read_text(encoding="utf-8")
+SCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Tells templates that the page is served by a process that can answer."""
+
+    probe: str
+    """Path that a probe's text is posted to."""
+    steer: str
+    """Path that the forms for forks are posted to."""
+    script: str = ""
+    """JavaScript of the server's own, put after the page's."""
+    style: str = ""
+    """CSS of the server's own, put after the page's."""
+    policy: str = "connect-src 'self'"
+    """Further directives of the page's content security policy."""
+
+
+def overview_html(overview: Overview, live: Live | None = None) -> str:
+    """The overview as a `<section id="overview">`."""
+    return _render("overview.html", overview=overview, live=live)
+
+
+def feature_html(page: FeaturePage, live: Live | None = None) -> str:
+    """One thread as an `<article>` whose id is its anchor."""
+    return _render("feature.html", page=page, live=live)
+
+
+def document(title: str, body: str, live: Live | None = None) -> str:
+    """A whole page with style and script within it.
+
+    Args:
+        title: of the window.
+        body: HTML, such as the fragments that the functions above give.
+        live: None for a file.
+    """
+    style = STYLE + (live.style if live else "")
+    script = SCRIPT + (live.script if live else "")
+    return _render(
+        "document.html",
+        title=title,
+        body=Markup(body),
+        style=Markup(style),
+        script=Markup(script),
+        policy=content_security_policy(style, script, live.policy if live else ""),
+    )
+
+
+def content_security_policy(style: str, script: str, further: str = "") -> str:
+    """What a browser may do for a page: run this style and script, and nothing from elsewhere.
+
+    Text from a corpus that slipped through as markup could then still do nothing.
+    """
+    kinds = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}"
+    return f"{kinds}; base-uri 'none'; {further}".removesuffix("; ")
+
+
+def _hash(content: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def _render(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters.update(
+        shaded=shaded_tokens,
+        visible=visible,
+        percent=_percent,
+        signed=lambda value: f"{value:+.2f}",
+        two=lambda value: f"{value:.2f}",
+        short=lambda value: f"{value:.3g}",
+        thousands=lambda value: f"{value:,}",
+        words=lambda name: name.replace("_", " "),
+    )
+    environment.globals.update(plots=plots, AGENTIC=AGENTIC, HEADLINES=HEADLINES)
+    return environment
+
+
+def _percent(share: float) -> str:
+    """Two digits that say something, however small the share."""
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"

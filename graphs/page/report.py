@@ -1,0 +1,30 @@
+"""The report: one HTML file with the overview and every feature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphs.page.reading import read_feature, read_overview
+from graphs.page.rendering import document, feature_html, overview_html
+from tools.database import Database
+
+
+def report_html(
+    database: Database, features: Sequence[int] | None = None, run: str | None = None
+) -> str:
+    """A page that needs no other file and no network.
+
+    Args:
+        database: open.
+        features: those to report; None for all.
+        run: its name; None for the newest.
+
+    Raises:
+        RunNotFound: there is no such run, or it does not explain one of the features.
+    """
+    overview = read_overview(database, features, run)
+    articles = (
+        feature_html(read_feature(database, summary.thread)) for summary in overview.threads
+    )
+    body = "\n".join((overview_html(overview), *articles))
+    return document(f"saesage: {overview.run.model}", body)

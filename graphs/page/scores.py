@@ -1,0 +1,88 @@
+"""Scores of explanations, where `saesage evaluate` has been run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from graphs.page.records import ScoreCell, WrittenText
+from tools.database import Database
+
+HEADLINES: dict[str, str] = {
+    "predictive_balanced": "predictive",
+    "generative": "generative",
+    "detection": "detection",
+    "fuzzing": "fuzzing",
+    "saebench_measured": "SAEBench, measured",
+    "fade_purity": "FADE purity",
+    "recovered_f1": "recovered",
+}
+"""Metrics that an overview compares, higher is better, with the names that it gives them."""
+
+AGENTIC = "agentic"
+"""What the tables call the investigation's own explanation."""
+
+_WANTED = {"generative": "active", "generative_negatives": "inactive"}
+
+
+def is_evaluated(database: Database) -> bool:
+    """Whether the file has the tables of scores."""
+    query = "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'scores' AND NOT internal"
+    return database.rows(query) != [(0,)]
+
+
+def scores(database: Database, run: str, feature: int | None = None) -> list[ScoreCell]:
+    """The scores of one feature."""
+    rows = _rows(database, "run = ? AND feature = ?", [run, feature])
+    return [cell for _, cell in rows]
+
+
+def scores_by_feature(
+    database: Database, run: str
+) -> tuple[str | None, dict[int, dict[str, dict[str, ScoreCell]]]]:
+    """The judge that gave most scores, and its headline scores by feature, metric and explainer."""
+    rows = _rows(database, "run = ?", [run])
+    judges = Counter(cell.judge for _, cell in rows)
+    if not judges:
+        return None, {}
+    judge = judges.most_common(1)[0][0]
+    found: dict[int, dict[str, dict[str, ScoreCell]]] = {}
+    for feature, cell in rows:
+        if cell.judge == judge and cell.metric in HEADLINES:
+            found.setdefault(feature, {}).setdefault(cell.metric, {})[cell.explainer] = cell
+    return judge, found
+
+
+def metrics_of(found: Iterable[dict[str, dict[str, ScoreCell]]]) -> tuple[str, ...]:
+    """The headline metrics that any feature has, in order."""
+    there = {metric for by_metric in found for metric in by_metric}
+    return tuple(metric for metric in HEADLINES if metric in there)
+
+
+def written_texts(database: Database, run: str, feature: int) -> tuple[WrittenText, ...]:
+    """What judges wrote from the investigation's explanation, to see whether it fires."""
+    if not is_evaluated(database):
+        return ()
+    rows = database.rows(
+        "SELECT metric, details FROM scores WHERE run = ? AND feature = ? AND explainer = ? "
+        "AND metric IN (SELECT unnest(?)) ORDER BY metric, judge",
+        [run, feature, AGENTIC, list(_WANTED)],
+    )
+    return tuple(
+        WrittenText(_WANTED[metric], text["text"], text["max"], text["normalized"])
+        for metric, details in rows
+        for text in json.loads(details).get("texts", [])
+    )
+
+
+def _rows(database: Database, where: str, values: Sequence[Any]) -> list[tuple[int, ScoreCell]]:
+    if not is_evaluated(database):
+        return []
+    rows = database.rows(
+        "SELECT feature, metric, judge || coalesce(' ' || model, ''), explainer, value, reason, "
+        f"low, high, n FROM scores WHERE {where} ORDER BY judge, metric, explainer",
+        values,
+    )
+    return [(feature, ScoreCell(*cell)) for feature, *cell in rows]
