@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -73,12 +75,12 @@ def probe(run: Run, text: str, feature: int = RETURN) -> dict[str, Any]:
 
 
 def test_a_probe_gives_what_the_subject_does(client: httpx.Client, run: Run) -> None:
-    answer = client.post("/probe", json=probe(run, "return the <b>cat")).json()
-    (expected,) = FakeSubject().activations(["return the <b>cat"], [RETURN])
+    answer = client.post("/probe", json=probe(run, "return the <i>cat")).json()
+    (expected,) = FakeSubject().activations(["return the <i>cat"], [RETURN])
     assert answer["tokens"] == list(expected.tokens)
     assert answer["activations"] == pytest.approx(expected.activations[:, 0].tolist())
     assert answer["activations"][0] > 0
-    assert "<b>" not in answer["html"]
+    assert "<i>" not in answer["html"]
     assert answer["scale"] > 0
 
 
@@ -157,21 +159,17 @@ def test_a_request_may_not_be_too_long(client: httpx.Client) -> None:
 
 
 def test_a_page_runs_nothing_but_its_own_script(client: httpx.Client) -> None:
-    answers = [client.get("/"), client.get("/")]
-    nonces: set[str] = set()
-    for answer in answers:
-        policy = answer.headers["content-security-policy"]
-        found = re.search(r"script-src 'nonce-([\w-]{16,})';", policy)
-        assert found
-        assert "default-src 'none'" in policy
-        assert "unsafe-inline" not in policy.replace("style-src-attr 'unsafe-inline'", "")
-        scripts = re.findall(r"<script([^>]*)>", answer.text)
-        assert scripts
-        assert all(f'nonce="{found[1]}"' in attributes for attributes in scripts)
-        assert not re.search(r"<[^>]+\son\w+=", answer.text)
-        nonces.add(found[1])
-    assert len(nonces) == 2
-    assert answers[0].headers["x-content-type-options"] == "nosniff"
+    answer = client.get("/")
+    policy = answer.headers["content-security-policy"]
+    scripts = re.findall(r"<script([^>]*)>(.*?)</script>", answer.text, re.DOTALL)
+    assert [attributes for attributes, _ in scripts] == [""]
+    digest = base64.b64encode(hashlib.sha256(scripts[0][1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert not re.search(r"<[^>]+\son\w+=", answer.text)
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 def test_what_is_not_there_is_told_in_words(client: httpx.Client, run: Run) -> None:

@@ -9,7 +9,9 @@ import urllib.request
 
 FEATURE = 17
 PAUSE_SECONDS = 0.1
-_WORDS = "the quick brown fox imports a module while nobody returns from its first long line".split()
+_WORDS = (
+    "the quick brown fox imports a module while nobody returns from its first long line".split()
+)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from graphs.live import pages
 from graphs.live.changes import Changes
 from graphs.live.events import Announcer
 from graphs.live.requests import ProbeForm, read_form
-from graphs.live.security import NONCE, Guard
+from graphs.live.security import Guard
 from graphs.live.workshop import Workshop
 from graphs.runs import RunStore
 from tools.database import Database
@@ -64,7 +64,7 @@ def live_app(desk: Desk, *, port: int, token: str) -> ASGIApp:
             Exception: _unforeseen,
         },
     )
-    return Guard(app, port=port, token=token)
+    return Guard(app, port=port, token=token, policy=pages.POLICY)
 
 
 class _Handlers:
@@ -77,15 +77,14 @@ class _Handlers:
     def overview(self, request: Request) -> Response:
         """The whole page of all features."""
         mark, status = self._desk.changes.mark, self._desk.changes.status
-        body = pages.overview_page(self._desk.reader, mark=mark, status=status)
-        return HTMLResponse(pages.document("saesage", body, request.scope[NONCE]))
+        return HTMLResponse(pages.overview_page(self._desk.reader, mark=mark, status=status))
 
     def feature(self, request: Request) -> Response:
         """The whole page of one feature."""
         thread: str = request.path_params["thread"]
         mark, status = self._desk.changes.mark, self._desk.changes.status
-        body = pages.feature_page(self._desk.reader, thread, mark=mark, status=status)
-        return HTMLResponse(pages.document(f"saesage {thread}", body, request.scope[NONCE]))
+        html = pages.feature_page(self._desk.reader, thread, mark=mark, status=status)
+        return HTMLResponse(html)
 
     def overview_fragment(self, request: Request) -> Response:
         """The part of the overview that changes."""
@@ -140,5 +139,4 @@ def _unforeseen(request: Request, error: Exception) -> Response:
 def _answer(request: Request, status: int, message: str) -> Response:
     if "text/html" not in request.headers.get("accept", ""):
         return JSONResponse({"error": message}, status)
-    body = pages.error_page(message)
-    return HTMLResponse(pages.document("saesage", body, request.scope[NONCE]), status)
+    return HTMLResponse(pages.error_page(message), status)

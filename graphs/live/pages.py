@@ -5,23 +5,42 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from graphs.findings import Findings
+from graphs.config import ROLES
 from graphs.live.workshop import Probe
+from graphs.page.reading import read_feature, read_overview
+from graphs.page.rendering import (
+    Live,
+    content_security_policy,
+    document,
+    feature_html,
+    inlined,
+    overview_html,
+)
+from graphs.page.shading import shaded_tokens
+from graphs.policies.registry import REGISTERED
 from graphs.projection import split_thread
 from graphs.runs import RunStore
 from tools.database import Database
-from tools.errors import RunNotFound
 
-ASSETS = Path(__file__).parent / "assets"
+_HERE = Path(__file__).parent
+
+LIVE = Live(
+    style=(_HERE / "assets" / "live.css").read_text(encoding="utf-8"),
+    script=(_HERE / "assets" / "live.js").read_text(encoding="utf-8"),
+    policy="connect-src 'self'; form-action 'none'; img-src data:",
+)
+
+POLICY = content_security_policy(*inlined(LIVE), f"{LIVE.policy}; frame-ancestors 'none'")
+"""What a browser may do for these pages."""
 
 
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("graphs.live"),
+        loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -33,49 +52,37 @@ def _rendered(template: str, **values: object) -> Markup:
     return Markup(_environment().get_template(template).render(values))
 
 
-@cache
-def _asset(name: str) -> Markup:
-    return Markup((ASSETS / name).read_text(encoding="utf-8"))
-
-
-def document(title: str, body: Markup, nonce: str) -> str:
-    """A whole page, with its style and script inlined."""
-    style, script = _asset("live.css"), _asset("live.js")
-    return _rendered(
-        "document.html", title=title, body=body, nonce=nonce, style=style, script=script
-    )
-
-
-def overview_page(reader: Database, *, mark: str, status: str) -> Markup:
-    """What is on the page of all features.
+def overview_page(reader: Database, *, mark: str, status: str) -> str:
+    """The page of all features, whole.
 
     Args:
         reader: The database.
         mark: Where its changes were before it was read.
         status: What goes on, in words.
     """
-    run = RunStore(reader).all()
-    return _rendered(
+    runs = RunStore(reader).all()
+    body = _rendered(
         "live.html",
         fragment=overview_fragment(reader),
         source="/fragment/overview",
         thread="",
-        run=run[-1].name if run else "",
+        run=runs[-1].name if runs else "",
         feature=None,
         mark=mark,
         status=status,
     )
+    return document("saesage", body, LIVE)
 
 
-def feature_page(reader: Database, thread: str, *, mark: str, status: str) -> Markup:
-    """What is on the page of one feature; arguments as of `overview_page`.
+def feature_page(reader: Database, thread: str, *, mark: str, status: str) -> str:
+    """The page of one thread, whole; arguments as of `overview_page`.
 
     Raises:
         RunNotFound: there is no such thread.
     """
     fragment = feature_fragment(reader, thread)
     run, feature = split_thread(thread)
-    return _rendered(
+    body = _rendered(
         "live.html",
         fragment=fragment,
         source=f"/fragment/feature/{thread}",
@@ -84,18 +91,19 @@ def feature_page(reader: Database, thread: str, *, mark: str, status: str) -> Ma
         feature=feature,
         mark=mark,
         status=status,
+        roles=ROLES,
+        policies=REGISTERED,
     )
+    return document(f"feature {feature} · saesage", body, LIVE)
 
 
 def overview_fragment(reader: Database) -> Markup:
     """The part of the overview that changes while features run."""
-    findings = Findings(reader)
-    rows = [
-        {**row, "thread": f"{run.name}/{row['feature']}"}
-        for run in RunStore(reader).all()
-        for row in findings.features(run)
-    ]
-    return _rendered("overview.html", rows=rows)
+    if not RunStore(reader).all():
+        return _rendered("nothing.html")
+    with reader.transaction():
+        overview = read_overview(reader)
+    return Markup(overview_html(overview))
 
 
 def feature_fragment(reader: Database, thread: str) -> Markup:
@@ -104,17 +112,14 @@ def feature_fragment(reader: Database, thread: str) -> Markup:
     Raises:
         RunNotFound: there is no such thread.
     """
-    if not thread.rpartition("/")[2].isdecimal():
-        raise RunNotFound(f"there is no thread {thread!r}; open the page of all features.")
-    run_name, feature = split_thread(thread)
-    run, findings = RunStore(reader).named(run_name), Findings(reader)
-    row, hypotheses = findings.feature(run, feature), findings.hypotheses(run, feature)
-    return _rendered("feature.html", row=row, hypotheses=hypotheses)
+    with reader.transaction():
+        page = read_feature(reader, thread)
+    return Markup(feature_html(page))
 
 
-def error_page(message: str) -> Markup:
+def error_page(message: str) -> str:
     """What went wrong, and the way back."""
-    return _rendered("error.html", message=message)
+    return document("saesage", _rendered("error.html", message=message), LIVE)
 
 
 def probe_html(probe: Probe, scale: float | None) -> Markup:
@@ -122,9 +127,7 @@ def probe_html(probe: Probe, scale: float | None) -> Markup:
 
     Args:
         probe: What was measured.
-        scale: The feature's; None if it has none.
+        scale: The feature's; None if it has none: then the strongest token is shaded fully.
     """
-    whole = scale or probe.maximum or 1.0
-    shares = [min(max(value / whole, 0.0), 1.0) for value in probe.activations]
-    tokens = zip(probe.tokens, probe.activations, shares, strict=True)
-    return _rendered("probe.html", probe=probe, scale=scale, tokens=list(tokens))
+    tokens = shaded_tokens(probe.tokens, probe.activations, scale or probe.maximum)
+    return _rendered("probe.html", probe=probe, scale=scale, tokens=tokens)

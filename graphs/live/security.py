@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,9 +12,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 TOKEN_HEADER = "X-Saesage-Token"
 LARGEST_BODY = 64 * 1024
 """Bytes of the longest request body."""
-
-NONCE = "nonce"
-"""Key of a request's scope: what allows the page's own style and script to run."""
 
 _READING = ("GET", "HEAD")
 
@@ -29,18 +25,6 @@ _HEADERS: Mapping[str, str] = {
 }
 
 
-def content_policy(nonce: str) -> str:
-    """What a page may load and run: its own inlined style and script, and answers from here.
-
-    Style attributes are allowed: the shading of tokens is one, and they can run nothing.
-    """
-    return (
-        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
-        "style-src-attr 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
-    )
-
-
 class Guard:
     """Refuses requests that another site could have made, and writing without the token.
 
@@ -49,38 +33,36 @@ class Guard:
     so is the `Host`.
     """
 
-    def __init__(self, app: ASGIApp, *, port: int, token: str) -> None:
+    def __init__(self, app: ASGIApp, *, port: int, token: str, policy: str) -> None:
         """Let through to `app` what may pass.
 
         Args:
             app: what is guarded.
             port: where it is served.
             token: what a request must carry in TOKEN_HEADER unless it only reads.
+            policy: the content security policy of all answers.
         """
         self._app = app
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
         self._origins = {f"http://{host}" for host in self._hosts}
         self._token = token.encode()
+        self._headers = {**_HEADERS, "Content-Security-Policy": policy}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or have `app` answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        nonce = secrets.token_urlsafe(16)
-        policy = content_policy(nonce)
 
         async def protected(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["Content-Security-Policy"] = policy
-                for name, value in _HEADERS.items():
-                    headers[name] = value
+                headers.update(self._headers)
             await send(message)
 
         refusal = self._refusal(scope["method"], Headers(scope=scope))
         if refusal is None:
-            await self._app({**scope, NONCE: nonce}, receive, protected)
+            await self._app(scope, receive, protected)
         else:
             status, reason = refusal
             await JSONResponse({"error": reason}, status)(scope, receive, protected)

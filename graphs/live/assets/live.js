@@ -33,7 +33,7 @@
       method: "POST",
       headers: {
         "Content-Type": "application/json",
-        "X-Saesage-Token": sessionStorage.getItem("saesage-token") || "",
+        "X-Saesage-Token": sessionStorage.getItem("saesage-token"),
       },
       body: JSON.stringify(content),
     });
@@ -104,9 +104,20 @@
     place.replaceChildren(line);
   }
 
+  function askToken(form, action, place) {
+    waiting = { form, action };
+    show(place, "the token is needed; it was printed in the terminal.", "error");
+    tokenForm.hidden = false;
+    tokenForm.elements.token.focus();
+  }
+
   async function submit(form, action) {
     const name = form.dataset.form;
     const place = find(`[data-answer="${name}"]`);
+    if (!sessionStorage.getItem("saesage-token")) {
+      askToken(form, action, place);
+      return;
+    }
     const buttons = form.querySelectorAll("button");
     buttons.forEach((button) => { button.disabled = true; });
     show(place, "…", "note");
@@ -116,11 +127,7 @@
       else if (ok) show(place, answer.told, "note");
       else show(place, answer.error, "error");
       if (ok && answer.open) location.assign(answer.open);
-      if (status === 401) {
-        waiting = { form, action };
-        tokenForm.hidden = false;
-        tokenForm.elements.token.focus();
-      }
+      if (status === 401) askToken(form, action, place);
     } catch (error) {
       if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error;
       show(place, "no answer: saesage may have ended; see the terminal.", "error");
@@ -164,12 +171,30 @@
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 
+  // Served, each feature has a page of its own: links to anchors of other pages are led there.
+  function lead() {
+    const threads = [...fragment.querySelectorAll("tr[data-thread]")].map((row) => [
+      row.querySelector("a").hash.slice(1),
+      row.dataset.thread,
+    ]);
+    for (const link of fragment.querySelectorAll('a[href^="#"]')) {
+      const name = link.getAttribute("href").slice(1);
+      if (name === "features" && live.dataset.thread) link.setAttribute("href", "/");
+      if (document.getElementById(name)) continue;
+      const [, thread] = threads
+        .filter(([anchor]) => name === anchor || name.startsWith(`${anchor}-`))
+        .reduce((best, each) => (each[0].length > best[0].length ? each : best), ["", ""]);
+      if (thread) link.setAttribute("href", `/feature/${thread}#${name}`);
+    }
+  }
+
   async function renew() {
     const response = await fetch(live.dataset.source);
     if (!response.ok) return;
     const html = await response.text();
     const before = kept();
     fragment.innerHTML = html;
+    lead();
     restore(before);
     await offer();
   }
@@ -191,14 +216,20 @@
     }
   }
 
+  lead();
   offer();
   const events = new EventSource(`/events?since=${encodeURIComponent(live.dataset.mark)}`);
   events.addEventListener("change", (event) => {
     const { threads, status } = JSON.parse(event.data);
-    find("[data-status]").textContent = status;
+    find("[data-news]").textContent = status;
     const own = live.dataset.thread;
     if (threads === null || (own ? threads.includes(own) : threads.length)) wantRenewal();
   });
-  events.addEventListener("open", () => { find("[data-link]").hidden = true; });
-  events.addEventListener("error", () => { find("[data-link]").hidden = false; });
+  const link = find("[data-link]");
+  function linked(state, words) {
+    link.dataset.link = state;
+    link.textContent = words;
+  }
+  events.addEventListener("open", () => linked("up", "live"));
+  events.addEventListener("error", () => linked("down", "not connected, trying again"));
 })();
