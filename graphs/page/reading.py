@@ -9,7 +9,7 @@ from datetime import datetime
 from graphs.config import ROLES, CorpusConfig, DatasetConfig
 from graphs.page.calls import calls_of, judge_calls
 from graphs.page.exemplars import exemplar_groups, histogram
-from graphs.page.investigation import hypotheses_of, hypothesis_by_test, rounds_of, tests_of
+from graphs.page.investigation import hypotheses_of, rounds_of
 from graphs.page.records import (
     ClaimLine,
     ExemplarGroup,
@@ -20,8 +20,23 @@ from graphs.page.records import (
     Refuted,
     RunFacts,
 )
-from graphs.page.scores import metrics_of, scores, scores_by_feature, written_texts
-from graphs.page.summaries import NOTHING, failure_of, failures, newest, summaries
+from graphs.page.scores import (
+    headlines,
+    metrics_of,
+    scores,
+    scores_by_feature,
+    written_texts,
+)
+from graphs.page.summaries import (
+    NO_SPENDING,
+    NOTHING,
+    failure_of,
+    failures,
+    newest,
+    spending_of,
+    summaries,
+    summary,
+)
 from graphs.page.threads import Thread, chosen_threads, thread_named, threads_of
 from graphs.runs import Run, RunStore
 from tools.activations import LogitEffects
@@ -74,24 +89,29 @@ def read_feature(database: Database, thread: str) -> FeaturePage:
     """
     run, found = thread_named(database, thread)
     progress = next(iter(newest(database, "feature_log", [thread])), None)
-    explained = next(iter(newest(database, "explanations_log", [thread])), NOTHING)
-    tests = tests_of(database, thread)
-    hypotheses = hypotheses_of(database, thread, tests, hypothesis_by_test(database, thread))
-    _, known_scores = scores_by_feature(database, run.name)
-    own = found.fork is None
+    explained = next(iter(newest(database, "explanations_log", [thread])), None)
+    failure = failure_of(found, progress, failures(database, run.name))
+    hypotheses = hypotheses_of(database, thread)
+    refuted = sum(node.status == "refuted" for node in hypotheses)
+    counts = (sum(len(node.tests) for node in hypotheses), refuted)
+    spent = spending_of(database, run.name).get(found.feature, NO_SPENDING)
+    original = found.fork is None
+    cells = scores(database, run.name, found.feature) if original else []
+    known, said = progress or NOTHING, explained or NOTHING
     harvested = _Harvested(database, run, found.feature)
     return FeaturePage(
-        summary=summaries(database, run.name, [found], known_scores)[0],
+        summary=summary(found, progress, explained, failure, counts, spent, headlines(cells)),
         origin=None,
-        failure=failure_of(found, progress, failures(database, run.name)),
-        stopped=(progress or NOTHING).get("stopped") or "",
-        labels=tuple(explained.get("labels", ())),
-        not_on=tuple(explained.get("not_on", ())),
-        confidence_basis=explained.get("confidence_basis", ""),
-        claims=_claims(explained.get("claims")),
-        scale=(progress or NOTHING).get("scale"),
-        n_tokens=(progress or NOTHING).get("n_tokens"),
-        n_active_tokens=(progress or NOTHING).get("n_active_tokens"),
+        failure=failure,
+        stopped=known.get("stopped") or "",
+        labels=tuple(said.get("labels", ())),
+        not_on=tuple(said.get("not_on", ())),
+        confidence_basis=said.get("confidence_basis", ""),
+        claims=_claims(said.get("claims")),
+        rule=said.get("rule"),
+        scale=known.get("scale"),
+        n_tokens=known.get("n_tokens"),
+        n_active_tokens=known.get("n_active_tokens"),
         active_from=run.config.thresholds.active,
         inactive_to=run.config.thresholds.inactive,
         histogram=harvested.histogram(),
@@ -99,10 +119,10 @@ def read_feature(database: Database, thread: str) -> FeaturePage:
         exemplars=harvested.exemplars(),
         hypotheses=hypotheses,
         rounds=rounds_of(hypotheses),
-        scores=tuple(scores(database, run.name, found.feature)) if own else (),
-        written=written_texts(database, run.name, found.feature) if own else (),
-        calls=calls_of(database, run.name, found.feature) if own else (),
-        judge_calls=judge_calls(database, run.name, found.feature) if own else 0,
+        scores=tuple(cells),
+        written=written_texts(database, run.name, found.feature) if original else (),
+        calls=calls_of(database, run.name, found.feature) if original else (),
+        judge_calls=judge_calls(database, run.name, found.feature) if original else 0,
         database=database.path,
     )
 

@@ -21,6 +21,9 @@ HEADLINES: dict[str, str] = {
 }
 """Metrics that an overview compares, higher is better, with the names that it gives them."""
 
+Headlines = dict[str, dict[str, ScoreCell]]
+"""By metric and explainer."""
+
 AGENTIC = "agentic"
 """What the tables call the investigation's own explanation."""
 
@@ -33,29 +36,39 @@ def is_evaluated(database: Database) -> bool:
     return database.rows(query) != [(0,)]
 
 
-def scores(database: Database, run: str, feature: int | None = None) -> list[ScoreCell]:
-    """The scores of one feature."""
-    rows = _rows(database, "run = ? AND feature = ?", [run, feature])
-    return [cell for _, cell in rows]
+def scores(database: Database, run: str, feature: int) -> list[ScoreCell]:
+    """All scores of one feature."""
+    return [cell for _, cell in _rows(database, "run = ? AND feature = ?", [run, feature])]
 
 
-def scores_by_feature(
-    database: Database, run: str
-) -> tuple[str | None, dict[int, dict[str, dict[str, ScoreCell]]]]:
-    """The judge that gave most scores, and its headline scores by feature, metric and explainer."""
-    rows = _rows(database, "run = ?", [run])
-    judges = Counter(cell.judge for _, cell in rows)
-    if not judges:
-        return None, {}
-    judge = judges.most_common(1)[0][0]
-    found: dict[int, dict[str, dict[str, ScoreCell]]] = {}
+def scores_by_feature(database: Database, run: str) -> tuple[str | None, dict[int, Headlines]]:
+    """The judge that gave most scores of a run, and its headline scores by feature."""
+    names = ", ".join(f"'{metric}'" for metric in HEADLINES)
+    rows = _rows(database, f"run = ? AND metric IN ({names})", [run])
+    judge = _main_judge(cell for _, cell in rows)
+    cells: dict[int, list[ScoreCell]] = {}
     for feature, cell in rows:
+        cells.setdefault(feature, []).append(cell)
+    return judge, {feature: headlines(own, judge) for feature, own in cells.items()}
+
+
+def headlines(cells: Iterable[ScoreCell], judge: str | None = None) -> Headlines:
+    """The headline scores by metric and explainer; of the judge who gave most if none is named."""
+    listed = list(cells)
+    judge = judge or _main_judge(listed)
+    found: dict[str, dict[str, ScoreCell]] = {}
+    for cell in listed:
         if cell.judge == judge and cell.metric in HEADLINES:
-            found.setdefault(feature, {}).setdefault(cell.metric, {})[cell.explainer] = cell
-    return judge, found
+            found.setdefault(cell.metric, {})[cell.explainer] = cell
+    return found
 
 
-def metrics_of(found: Iterable[dict[str, dict[str, ScoreCell]]]) -> tuple[str, ...]:
+def _main_judge(cells: Iterable[ScoreCell]) -> str | None:
+    counts = Counter(cell.judge for cell in cells)
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def metrics_of(found: Iterable[Headlines]) -> tuple[str, ...]:
     """The headline metrics that any feature has, in order."""
     there = {metric for by_metric in found for metric in by_metric}
     return tuple(metric for metric in HEADLINES if metric in there)

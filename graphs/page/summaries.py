@@ -14,6 +14,7 @@ Scores = Mapping[int, Mapping[str, Mapping[str, ScoreCell]]]
 """By feature, metric and explainer."""
 
 NOTHING: Row = {}
+NO_SPENDING = Spending(0, 0, 0, 0.0)
 
 
 def newest(database: Database, table: str, ids: Sequence[str]) -> list[Row]:
@@ -62,23 +63,23 @@ def summaries(
     explained = {row["thread_id"]: row for row in newest(database, "explanations_log", ids)}
     tests = _counted(database, "experiments_log", ids, "TRUE")
     refuted = _refuted(database, ids)
-    spent = _spending(database, run)
+    spent = spending_of(database, run)
     failed = failures(database, run)
     return [
-        _summary(
+        summary(
             thread,
             progress.get(thread.id),
             explained.get(thread.id),
             failure_of(thread, progress.get(thread.id), failed),
             (tests.get(thread.id, 0), refuted.get(thread.id, 0)),
-            spent.get(thread.feature, Spending(0, 0, 0, 0.0)),
+            spent.get(thread.feature, NO_SPENDING),
             scores.get(thread.feature, {}) if thread.fork is None else {},
         )
         for thread in threads
     ]
 
 
-def _summary(
+def summary(
     thread: Thread,
     progress: Row | None,
     explained: Row | None,
@@ -87,6 +88,17 @@ def _summary(
     spending: Spending,
     scores: Mapping[str, Mapping[str, ScoreCell]],
 ) -> ThreadSummary:
+    """One thread in a line.
+
+    Args:
+        thread: which.
+        progress: its newest row in `feature_log`, if it has any.
+        explained: its newest row in `explanations_log`, if it has any.
+        failure: see `failure_of`.
+        counts: of its experiments, and of its refuted hypotheses.
+        spending: on language models.
+        scores: by metric and explainer.
+    """
     known = progress or NOTHING
     return ThreadSummary(
         thread=thread.id,
@@ -141,7 +153,8 @@ def _refuted(database: Database, ids: Sequence[str]) -> dict[str, int]:
     return counts
 
 
-def _spending(database: Database, run: str) -> dict[int, Spending]:
+def spending_of(database: Database, run: str) -> dict[int, Spending]:
+    """What language models took for each feature of a run that asked one."""
     rows = database.rows(
         "SELECT feature, calls, tokens_in, tokens_out, cost FROM llm_costs WHERE run = ?", [run]
     )

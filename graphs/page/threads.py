@@ -40,8 +40,8 @@ def threads_of(database: Database, run: Run) -> list[Thread]:
         [run.name],
     ):
         if thread not in originals:
-            name = thread.removeprefix(thread_of(run.name, feature)).strip("/#~:")
-            forks.setdefault(feature, []).append(Thread(thread, run.name, feature, name))
+            fork = Thread(thread, run.name, feature, _fork_name(thread, run.name, feature))
+            forks.setdefault(feature, []).append(fork)
     return [
         thread
         for id, feature in originals.items()
@@ -71,8 +71,16 @@ def thread_named(database: Database, id: str) -> tuple[Run, Thread]:
     Raises:
         RunNotFound: there is none.
     """
-    for run in RunStore(database).all():
-        for thread in threads_of(database, run):
-            if thread.id == id:
-                return run, thread
+    store = RunStore(database)
+    rows = database.rows(
+        "SELECT run, feature FROM feature_log WHERE thread_id = ? UNION "
+        "SELECT run, feature FROM run_features WHERE run || '/' || feature = ?",
+        [id, id],
+    )
+    for run, feature in rows:
+        return store.named(run), Thread(id, run, feature, _fork_name(id, run, feature))
     raise RunNotFound(f"{database.path} holds no thread {id!r}; `saesage show` lists features.")
+
+
+def _fork_name(id: str, run: str, feature: int) -> str | None:
+    return id.removeprefix(thread_of(run, feature)).strip("/#~:") or None
