@@ -10,8 +10,16 @@ from graphs.page.summaries import Row, newest
 from tools.database import Database
 
 
-def hypotheses_of(database: Database, thread: str) -> tuple[HypothesisNode, ...]:
-    """A thread's hypotheses as a tree written down: each followed by those that refine it."""
+def hypotheses_of(
+    database: Database, thread: str, *, interpreted: bool
+) -> tuple[HypothesisNode, ...]:
+    """A thread's hypotheses as a tree written down: each followed by those that refine it.
+
+    Args:
+        database: open.
+        thread: its id.
+        interpreted: whether to tell what the analysing policy reads out of the evidence.
+    """
     measured = {row["experiment"]: row for row in newest(database, "observations_log", [thread])}
     experiments = newest(database, "experiments_log", [thread])
     experiments.sort(key=lambda row: [int(part) for part in row["id"][1:].split(".")])
@@ -21,6 +29,8 @@ def hypotheses_of(database: Database, thread: str) -> tuple[HypothesisNode, ...]
     rows = newest(database, "hypotheses_log", [thread])
     rows.sort(key=lambda row: int(row["id"][1:]))
     decided = _rounds_decided(database, thread)
+    if not interpreted:
+        rows = [{**row, "interpretation": ""} for row in rows]
     return tuple(
         _node(row, depth, decided.get((row["id"], row["status"])), own[row["id"]])
         for row, depth in _in_tree_order(rows)

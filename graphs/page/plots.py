@@ -26,9 +26,10 @@ def histogram_path(histogram: Histogram, width: int, height: int) -> str:
     """
     tallest = math.sqrt(max(histogram.counts, default=0)) or 1.0
     step = width / len(histogram.counts)
+    heights = [max(1, round(height * math.sqrt(count) / tallest)) for count in histogram.counts]
     return "".join(
-        f"M{(place + 0.5) * step:.1f} {height}v-{max(1, round(height * math.sqrt(count) / tallest))}"
-        for place, count in enumerate(histogram.counts)
+        f"M{(place + 0.5) * step:.1f} {height}v-{tall}"
+        for place, (tall, count) in enumerate(zip(heights, histogram.counts, strict=True))
         if count
     )
 

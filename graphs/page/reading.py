@@ -2,47 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 
 from graphs.config import ROLES, CorpusConfig, DatasetConfig
-from graphs.page.calls import calls_of, judge_calls
-from graphs.page.exemplars import exemplar_groups, histogram
-from graphs.page.investigation import hypotheses_of, rounds_of
+from graphs.page.feature_reader import FeatureReader
 from graphs.page.records import (
-    ClaimLine,
-    ExemplarGroup,
     FeaturePage,
-    Histogram,
     KindOutcome,
     Overview,
     Refuted,
     RunFacts,
 )
 from graphs.page.scores import (
-    headlines,
     metrics_of,
-    scores,
     scores_by_feature,
-    written_texts,
 )
 from graphs.page.summaries import (
-    NO_SPENDING,
-    NOTHING,
-    failure_of,
-    failures,
     newest,
-    spending_of,
     summaries,
-    summary,
 )
 from graphs.page.threads import Thread, chosen_threads, thread_named, threads_of
 from graphs.runs import Run, RunStore
-from tools.activations import LogitEffects
 from tools.database import Database
-from tools.harvest.store import ExemplarStore
-from tools.logit_effects import stored_logit_effects
+
+SYMBOLIC = "symbolic"
+"""The policy that words its reading of the evidence by rote."""
 
 MOST_REFUTED = 8
 """Hypotheses listed as those that most measurements spoke against."""
@@ -88,67 +73,7 @@ def read_feature(database: Database, thread: str) -> FeaturePage:
         RunNotFound: there is no such thread.
     """
     run, found = thread_named(database, thread)
-    progress = next(iter(newest(database, "feature_log", [thread])), None)
-    explained = next(iter(newest(database, "explanations_log", [thread])), None)
-    failure = failure_of(found, progress, failures(database, run.name))
-    hypotheses = hypotheses_of(database, thread)
-    refuted = sum(node.status == "refuted" for node in hypotheses)
-    counts = (sum(len(node.tests) for node in hypotheses), refuted)
-    spent = spending_of(database, run.name).get(found.feature, NO_SPENDING)
-    original = found.fork is None
-    cells = scores(database, run.name, found.feature) if original else []
-    known, said = progress or NOTHING, explained or NOTHING
-    harvested = _Harvested(database, run, found.feature)
-    return FeaturePage(
-        summary=summary(found, progress, explained, failure, counts, spent, headlines(cells)),
-        origin=None,
-        failure=failure,
-        stopped=known.get("stopped") or "",
-        labels=tuple(said.get("labels", ())),
-        not_on=tuple(said.get("not_on", ())),
-        confidence_basis=said.get("confidence_basis", ""),
-        claims=_claims(said.get("claims")),
-        rule=said.get("rule"),
-        scale=known.get("scale"),
-        n_tokens=known.get("n_tokens"),
-        n_active_tokens=known.get("n_active_tokens"),
-        active_from=run.config.thresholds.active,
-        inactive_to=run.config.thresholds.inactive,
-        histogram=harvested.histogram(),
-        logits=harvested.logits(),
-        exemplars=harvested.exemplars(),
-        hypotheses=hypotheses,
-        rounds=rounds_of(hypotheses),
-        scores=tuple(cells),
-        written=written_texts(database, run.name, found.feature) if original else (),
-        calls=calls_of(database, run.name, found.feature) if original else (),
-        judge_calls=judge_calls(database, run.name, found.feature) if original else 0,
-        database=database.path,
-    )
-
-
-class _Harvested:
-    """What the corpus pass left of one feature; empty before it was made."""
-
-    def __init__(self, database: Database, run: Run, feature: int) -> None:
-        self._database, self._feature = database, feature
-        self._key = RunStore(database).harvest(run)
-
-    def histogram(self) -> Histogram | None:
-        if self._key is None:
-            return None
-        return histogram(self._database, self._key, self._feature)
-
-    def logits(self) -> LogitEffects | None:
-        if self._key is None:
-            return None
-        subject = ExemplarStore(self._database).subject(self._key)
-        return stored_logit_effects(self._database, subject, self._feature)
-
-    def exemplars(self) -> tuple[ExemplarGroup, ...]:
-        if self._key is None:
-            return ()
-        return exemplar_groups(ExemplarStore(self._database).source(self._key), self._feature)
+    return FeatureReader(database, run).page(found)
 
 
 def _run_facts(database: Database, run: Run) -> RunFacts:
@@ -222,10 +147,3 @@ def _kinds(database: Database, threads: Sequence[Thread]) -> tuple[KindOutcome, 
         [[thread.id for thread in threads]],
     )
     return tuple(KindOutcome(*row) for row in rows)
-
-
-def _claims(text: str | None) -> tuple[ClaimLine, ...]:
-    claims = [] if text is None else json.loads(text)
-    return tuple(
-        ClaimLine(claim["text"], claim["shows"], tuple(claim["observations"])) for claim in claims
-    )

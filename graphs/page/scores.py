@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from graphs.page.records import ScoreCell, WrittenText
@@ -37,12 +38,14 @@ def is_evaluated(database: Database) -> bool:
 
 
 def scores(database: Database, run: str, feature: int) -> list[ScoreCell]:
-    """All scores of one feature."""
+    """All scores of one feature, in a file that was evaluated."""
     return [cell for _, cell in _rows(database, "run = ? AND feature = ?", [run, feature])]
 
 
 def scores_by_feature(database: Database, run: str) -> tuple[str | None, dict[int, Headlines]]:
     """The judge that gave most scores of a run, and its headline scores by feature."""
+    if not is_evaluated(database):
+        return None, {}
     names = ", ".join(f"'{metric}'" for metric in HEADLINES)
     rows = _rows(database, f"run = ? AND metric IN ({names})", [run])
     judge = _main_judge(cell for _, cell in rows)
@@ -74,10 +77,34 @@ def metrics_of(found: Iterable[Headlines]) -> tuple[str, ...]:
     return tuple(metric for metric in HEADLINES if metric in there)
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreTable:
+    """The scores that one judge gave a feature."""
+
+    judge: str
+    explainers: tuple[str, ...]
+    """The columns, the investigation first."""
+    rows: tuple[tuple[str, tuple[ScoreCell | None, ...]], ...]
+    """A metric with a cell for each column."""
+
+
+def score_tables(cells: Iterable[ScoreCell]) -> tuple[ScoreTable, ...]:
+    """The scores of one feature, a table for each judge."""
+    judges: dict[str, dict[tuple[str, str], ScoreCell]] = {}
+    for cell in cells:
+        judges.setdefault(cell.judge, {})[cell.metric, cell.explainer] = cell
+    return tuple(_score_table(judge, found) for judge, found in judges.items())
+
+
+def _score_table(judge: str, cells: dict[tuple[str, str], ScoreCell]) -> ScoreTable:
+    metrics = dict.fromkeys(metric for metric, _ in cells)
+    explainers = sorted({name for _, name in cells}, key=lambda name: (name != AGENTIC, name))
+    rows = ((metric, tuple(cells.get((metric, name)) for name in explainers)) for metric in metrics)
+    return ScoreTable(judge, tuple(explainers), tuple(rows))
+
+
 def written_texts(database: Database, run: str, feature: int) -> tuple[WrittenText, ...]:
     """What judges wrote from the investigation's explanation, to see whether it fires."""
-    if not is_evaluated(database):
-        return ()
     rows = database.rows(
         "SELECT metric, details FROM scores WHERE run = ? AND feature = ? AND explainer = ? "
         "AND metric IN (SELECT unnest(?)) ORDER BY metric, judge",
@@ -91,8 +118,6 @@ def written_texts(database: Database, run: str, feature: int) -> tuple[WrittenTe
 
 
 def _rows(database: Database, where: str, values: Sequence[Any]) -> list[tuple[int, ScoreCell]]:
-    if not is_evaluated(database):
-        return []
     rows = database.rows(
         "SELECT feature, metric, judge || coalesce(' ' || model, ''), explainer, value, reason, "
         f"low, high, n FROM scores WHERE {where} ORDER BY judge, metric, explainer",

@@ -31,6 +31,11 @@ def shaded_tokens(tokens: Sequence[str], activations: Sequence[float], scale: fl
     return Markup("".join(parts))
 
 
+def unquoted(text: str) -> Markup:
+    """Escape text for the inside of an element, where quotes need none; not for attributes."""
+    return Markup(html.escape(text, quote=False))
+
+
 def visible(token: str) -> str:
     """A token with line breaks and tabs as signs, and with dots for spaces if it has no other."""
     shown = token.translate(_VISIBLE)
