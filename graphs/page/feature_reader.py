@@ -37,9 +37,9 @@ class FeatureReader:
         self._database = database
         self._run = run
         self._harvested = _Harvested(database, RunStore(database).harvest(run))
-        self._failures = failures(database, run.name)
-        self._spending = spending_of(database, run.name)
-        self._judging = spending_of(database, evaluation_name(run.name))
+        self._failures = failures(database, [run.name])
+        self._spending = spending_of(database, [run.name])
+        self._judging = spending_of(database, [evaluation_name(run.name)])
         self._evaluated = is_evaluated(database)
 
     def page(self, thread: Thread) -> FeaturePage:
@@ -53,10 +53,9 @@ class FeatureReader:
         hypotheses = hypotheses_of(database, thread.id, interpreted=interpreted)
         refuted = sum(node.status == "refuted" for node in hypotheses)
         counts = (sum(len(node.tests) for node in hypotheses), refuted)
-        spent = self._spending.get(feature, NO_SPENDING)
-        scored = self._evaluated and thread.fork is None
-        cells = scores(database, run.name, feature) if scored else []
-        asked = thread.fork is None and feature in self._spending
+        spent = self._spending.get((run.name, feature), NO_SPENDING)
+        judging = self._judging.get((evaluation_name(run.name), feature), NO_SPENDING)
+        cells = scores(database, run.name, feature) if self._evaluated else []
         known, said = progress or NOTHING, explained or NOTHING
         return FeaturePage(
             summary=summary(thread, progress, explained, failure, counts, spent, headlines(cells)),
@@ -80,8 +79,8 @@ class FeatureReader:
             rounds=rounds_of(hypotheses),
             scores=tuple(cells),
             written=written_texts(database, run.name, feature) if cells else (),
-            calls=calls_of(database, run.name, feature) if asked else (),
-            judge_calls=self._judging.get(feature, NO_SPENDING).calls if scored else 0,
+            calls=calls_of(database, run.name, feature) if self._spending else (),
+            judge_calls=judging.calls,
             database=database.path,
         )
 

@@ -16,7 +16,7 @@ from graphs.page.records import (
 )
 from graphs.page.scores import (
     metrics_of,
-    scores_by_feature,
+    scores_of_runs,
 )
 from graphs.page.summaries import (
     newest,
@@ -49,12 +49,12 @@ def read_overview(
     store = RunStore(database)
     chosen = store.latest() if run is None else store.named(run)
     threads = chosen_threads(threads_of(database, chosen), features)
-    judge, found = scores_by_feature(database, chosen.name)
-    shown = {feature: found[feature] for feature in _features(threads) if feature in found}
+    judge, found = scores_of_runs(database, {thread.run for thread in threads})
+    keys = [(thread.run, thread.feature) for thread in threads]
     return Overview(
         run=_run_facts(database, chosen),
-        threads=tuple(summaries(database, chosen.name, threads, found)),
-        metrics=metrics_of(shown.values()),
+        threads=tuple(summaries(database, threads, found)),
+        metrics=metrics_of(found[key] for key in keys if key in found),
         judge=judge,
         most_refuted=_most_refuted(database, threads),
         kinds=_kinds(database, threads),
@@ -111,10 +111,6 @@ def _named(place: str) -> str:
 
 def _to_second(stamp: datetime) -> datetime:
     return stamp.replace(microsecond=0)
-
-
-def _features(threads: Sequence[Thread]) -> list[int]:
-    return [thread.feature for thread in threads]
 
 
 def _most_refuted(database: Database, threads: Sequence[Thread]) -> tuple[Refuted, ...]:

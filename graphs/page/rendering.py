@@ -24,28 +24,24 @@ SCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Tells templates that the page is served by a process that can answer."""
+    """What a page has in addition when it is served by a process that can answer."""
 
-    probe: str
-    """Path that a probe's text is posted to."""
-    steer: str
-    """Path that the forms for forks are posted to."""
-    script: str = ""
-    """JavaScript of the server's own, put after the page's."""
-    style: str = ""
-    """CSS of the server's own, put after the page's."""
-    policy: str = "connect-src 'self'"
+    style: str
+    """CSS, put after the page's."""
+    script: str
+    """JavaScript, put after the page's."""
+    policy: str
     """Further directives of the page's content security policy."""
 
 
-def overview_html(overview: Overview, live: Live | None = None) -> str:
+def overview_html(overview: Overview) -> str:
     """The overview as a `<section id="overview">`."""
-    return _render("overview.html", overview=overview, live=live)
+    return _render("overview.html", overview=overview)
 
 
-def feature_html(page: FeaturePage, live: Live | None = None) -> str:
+def feature_html(page: FeaturePage) -> str:
     """One thread as an `<article>` whose id is its anchor."""
-    return _render("feature.html", page=page, live=live)
+    return _render("feature.html", page=page)
 
 
 def document(title: str, body: str, live: Live | None = None) -> str:
@@ -56,8 +52,7 @@ def document(title: str, body: str, live: Live | None = None) -> str:
         body: HTML, such as the fragments that the functions above give.
         live: None for a file.
     """
-    style = STYLE + (live.style if live else "")
-    script = SCRIPT + (live.script if live else "")
+    style, script = inlined(live)
     return _render(
         "document.html",
         title=title,
@@ -66,6 +61,11 @@ def document(title: str, body: str, live: Live | None = None) -> str:
         script=Markup(script),
         policy=content_security_policy(style, script, live.policy if live else ""),
     )
+
+
+def inlined(live: Live | None = None) -> tuple[str, str]:
+    """The style and the script of a page."""
+    return (STYLE, SCRIPT) if live is None else (STYLE + live.style, SCRIPT + live.script)
 
 
 def content_security_policy(style: str, script: str, further: str = "") -> str:

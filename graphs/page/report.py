@@ -26,9 +26,10 @@ def report_html(
         RunNotFound: there is no such run, or it does not explain one of the features.
     """
     overview = read_overview(database, features, run)
-    chosen = RunStore(database).named(overview.run.name)
-    reader = FeatureReader(database, chosen)
-    threads = chosen_threads(threads_of(database, chosen), features)
-    articles = (feature_html(reader.page(thread)) for thread in threads)
+    store = RunStore(database)
+    threads = chosen_threads(threads_of(database, store.named(overview.run.name)), features)
+    names = dict.fromkeys(thread.run for thread in threads)
+    readers = {name: FeatureReader(database, store.named(name)) for name in names}
+    articles = (feature_html(readers[thread.run].page(thread)) for thread in threads)
     body = "\n".join((overview_html(overview), *articles))
     return document(f"saesage: {overview.run.model}", body)

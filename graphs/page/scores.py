@@ -39,20 +39,25 @@ def is_evaluated(database: Database) -> bool:
 
 def scores(database: Database, run: str, feature: int) -> list[ScoreCell]:
     """All scores of one feature, in a file that was evaluated."""
-    return [cell for _, cell in _rows(database, "run = ? AND feature = ?", [run, feature])]
+    return [cell for _, _, cell in _rows(database, "run = ? AND feature = ?", [run, feature])]
 
 
-def scores_by_feature(database: Database, run: str) -> tuple[str | None, dict[int, Headlines]]:
-    """The judge that gave most scores of a run, and its headline scores by feature."""
+def scores_of_runs(
+    database: Database, runs: Iterable[str]
+) -> tuple[str | None, dict[tuple[str, int], Headlines]]:
+    """The judge that gave most scores of some runs, and its headlines by run and feature."""
     if not is_evaluated(database):
         return None, {}
-    names = ", ".join(f"'{metric}'" for metric in HEADLINES)
-    rows = _rows(database, f"run = ? AND metric IN ({names})", [run])
-    judge = _main_judge(cell for _, cell in rows)
-    cells: dict[int, list[ScoreCell]] = {}
-    for feature, cell in rows:
-        cells.setdefault(feature, []).append(cell)
-    return judge, {feature: headlines(own, judge) for feature, own in cells.items()}
+    found = _rows(
+        database,
+        "list_contains(?, run) AND list_contains(?, metric)",
+        [list(runs), list(HEADLINES)],
+    )
+    cells: dict[tuple[str, int], list[ScoreCell]] = {}
+    for run, feature, cell in found:
+        cells.setdefault((run, feature), []).append(cell)
+    judge = _main_judge(cell for _, _, cell in found)
+    return judge, {key: headlines(own, judge) for key, own in cells.items()}
 
 
 def headlines(cells: Iterable[ScoreCell], judge: str | None = None) -> Headlines:
@@ -117,10 +122,12 @@ def written_texts(database: Database, run: str, feature: int) -> tuple[WrittenTe
     )
 
 
-def _rows(database: Database, where: str, values: Sequence[Any]) -> list[tuple[int, ScoreCell]]:
+def _rows(
+    database: Database, where: str, values: Sequence[Any]
+) -> list[tuple[str, int, ScoreCell]]:
     rows = database.rows(
-        "SELECT feature, metric, judge || coalesce(' ' || model, ''), explainer, value, reason, "
-        f"low, high, n FROM scores WHERE {where} ORDER BY judge, metric, explainer",
+        "SELECT run, feature, metric, judge || coalesce(' ' || model, ''), explainer, value, "
+        f"reason, low, high, n FROM scores WHERE {where} ORDER BY judge, metric, explainer",
         values,
     )
-    return [(feature, ScoreCell(*cell)) for feature, *cell in rows]
+    return [(run, feature, ScoreCell(*cell)) for run, feature, *cell in rows]
