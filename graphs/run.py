@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from graphs.checkpointer import DuckDBSaver, strict_serializer
 from graphs.config import CorpusConfig, DatasetConfig
-from graphs.context import ExplainContext, Limits
+from graphs.context import ExplainContext, limits_of
 from graphs.explain import build_graph
 from graphs.explainer import Explainer
 from graphs.feature_workers import FeatureWorkers
@@ -20,6 +20,7 @@ from graphs.records import RECORD_TYPES
 from graphs.reporter import Reporter
 from graphs.runs import Run, RunStore
 from graphs.services import Services
+from graphs.stopping import Stop
 from graphs.subjects import open_subject
 from tools.activations import Subject
 from tools.corpus import STDLIB_SOURCE, CorpusSpec, DatasetSource
@@ -38,17 +39,32 @@ OFFLINE_CONCURRENCY = 4
 """Features at a time where none waits for a server: more share one processor without gain."""
 
 
-def finish_run(database: Database, run: Run, reporter: Reporter) -> None:
+def finish_run(
+    database: Database,
+    run: Run,
+    reporter: Reporter,
+    *,
+    stop: Stop | None = None,
+    subject: Subject | None = None,
+) -> None:
     """Explain every feature of `run` that has no final status yet.
 
     Several are explained side by side. One that cannot be explained is recorded as failed, and the
     others go on.
+
+    Args:
+        database: Has the run.
+        run: As it was opened.
+        reporter: Hears how far it is.
+        stop: Asked to stop, the run returns once every step under way is finished and stored.
+        subject: The run's, if it is loaded already.
 
     Raises:
         SaesageError: the subject, corpus, policies, language model or database cannot be used at
             all.
     """
     runs = RunStore(database)
+    stop = stop or Stop()
     if runs.is_finished(run):
         return
     with (
@@ -56,7 +72,7 @@ def finish_run(database: Database, run: Run, reporter: Reporter) -> None:
         closing(MeasuredTexts(database)) as measured,
     ):
         try:
-            explainer = _prepare(database, run, services, measured, reporter)
+            explainer = _prepare(database, run, services, measured, reporter, subject)
         except SaesageError:
             runs.discard_unplanned(run)
             raise
@@ -67,8 +83,10 @@ def finish_run(database: Database, run: Run, reporter: Reporter) -> None:
             on_step=reporter.step,
             on_done=tally.add,
             release=services.close,
+            stop=stop,
         )
-        workers.finish(runs.unfinished(run))
+        with stop.steps():
+            workers.finish(runs.unfinished(run))
 
 
 def _in_flight(run: Run, services: Services) -> int:
@@ -112,12 +130,14 @@ def _prepare(
     services: Services,
     measured: MeasuredTexts,
     reporter: Reporter,
+    subject: Subject | None,
 ) -> Explainer:
     config = run.config
     policies = load_policies(config, services)
     _check_corpus(run.config.corpus)
-    reporter.stage("loading model and SAE")
-    subject = open_subject(config.subject)
+    if subject is None:
+        reporter.stage("loading model and SAE")
+        subject = open_subject(config.subject)
     harvest, unmeasured = _plan(database, run, subject, reporter)
     keep_logit_effects(database, subject, RunStore(database).planned(run))
     serde = strict_serializer(RECORD_TYPES)
@@ -127,13 +147,10 @@ def _prepare(
         subject=Scheduler(subject, measured),
         source=RecentExemplars(source, features=_in_flight(run, services)),
         policies=policies,
-        limits=Limits(
-            rounds=config.budget.rounds,
-            experiments=config.budget.experiments,
-            minutes=config.budget.minutes,
-        ),
+        limits=limits_of(config),
         thresholds=Thresholds(**config.thresholds.model_dump()),
         seed=config.seed,
+        review=frozenset(config.review),
     )
     return Explainer(run, build_graph(saver), context, saver, unmeasured)
 

@@ -7,7 +7,7 @@ import json
 from graphs.page.calls import calls_of
 from graphs.page.exemplars import exemplar_groups, histogram
 from graphs.page.investigation import hypotheses_of, rounds_of
-from graphs.page.records import ClaimLine, ExemplarGroup, FeaturePage, Histogram
+from graphs.page.records import ClaimLine, ExemplarGroup, FeaturePage, ForkOrigin, Histogram
 from graphs.page.scores import headlines, is_evaluated, scores, written_texts
 from graphs.page.summaries import (
     NO_SPENDING,
@@ -21,6 +21,7 @@ from graphs.page.summaries import (
 from graphs.page.threads import Thread
 from graphs.runs import Run, RunStore
 from graphs.services import evaluation_name
+from graphs.steering.wording import in_words
 from tools.activations import LogitEffects
 from tools.database import Database
 from tools.harvest.store import ExemplarStore
@@ -59,7 +60,7 @@ class FeatureReader:
         known, said = progress or NOTHING, explained or NOTHING
         return FeaturePage(
             summary=summary(thread, progress, explained, failure, counts, spent, headlines(cells)),
-            origin=None,
+            origin=self._origin(),
             failure=failure,
             stopped=known.get("stopped") or "",
             labels=tuple(said.get("labels", ())),
@@ -83,6 +84,13 @@ class FeatureReader:
             judge_calls=judging.calls,
             database=database.path,
         )
+
+    def _origin(self) -> ForkOrigin | None:
+        forked = self._run.forked_from
+        if forked is None:
+            return None
+        changed = (*in_words(forked.edits), *forked.settings)
+        return ForkOrigin(forked.thread, forked.checkpoint, changed)
 
 
 class _Harvested:
