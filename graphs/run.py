@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from graphs.checkpointer import DuckDBSaver, strict_serializer
 from graphs.config import CorpusConfig, DatasetConfig
-from graphs.context import ExplainContext, Limits
+from graphs.context import ExplainContext, limits_of
 from graphs.explain import build_graph
 from graphs.explainer import Explainer
 from graphs.feature_workers import FeatureWorkers
@@ -21,6 +21,7 @@ from graphs.records import RECORD_TYPES
 from graphs.reporter import Reporter
 from graphs.runs import Run, RunStore
 from graphs.services import Services
+from graphs.stopping import Stop
 from tools.activations import Subject
 from tools.corpus import STDLIB_SOURCE, CorpusSpec, DatasetSource
 from tools.corpus_files import corpus_files
@@ -40,6 +41,8 @@ def finish_run(
     database: Database,
     run: Run,
     reporter: Reporter,
+    *,
+    stop: Stop | None = None,
     instruments: Instruments | None = None,
     only: int | None = None,
 ) -> None:
@@ -49,17 +52,19 @@ def finish_run(
     others go on.
 
     Args:
-        database: where the run is kept.
-        run: one of its runs.
-        reporter: hears how far it is.
-        instruments: those of the database, if somebody else measures beside the run.
-        only: the one feature to go on with, while others may be in other hands.
+        database: Has the run.
+        run: As it was opened.
+        reporter: Hears how far it is.
+        stop: Asked to stop, the run returns once every step under way is finished and stored.
+        instruments: Those of the database, if somebody else measures beside the run.
+        only: The one feature to go on with, while others may be in other hands.
 
     Raises:
         SaesageError: the subject, corpus, policies, language model or database cannot be used at
             all.
     """
     runs = RunStore(database)
+    stop = stop or Stop()
     if runs.is_finished(run):
         return
     with ExitStack() as lent:
@@ -78,8 +83,10 @@ def finish_run(
             on_step=reporter.step,
             on_done=tally.add,
             release=services.close,
+            stop=stop,
         )
-        workers.finish([each for each in runs.unfinished(run) if only in (None, each)])
+        with stop.steps():
+            workers.finish([each for each in runs.unfinished(run) if only in (None, each)])
 
 
 def _in_flight(run: Run, services: Services) -> int:
@@ -143,13 +150,10 @@ def prepare(
         subject=scheduler,
         source=RecentExemplars(source, features=_in_flight(run, services)),
         policies=policies,
-        limits=Limits(
-            rounds=config.budget.rounds,
-            experiments=config.budget.experiments,
-            minutes=config.budget.minutes,
-        ),
+        limits=limits_of(config),
         thresholds=Thresholds(**config.thresholds.model_dump()),
         seed=config.seed,
+        review=frozenset(config.review),
     )
     return Explainer(run, build_graph(saver), context, saver, unmeasured)
 

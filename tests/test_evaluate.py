@@ -16,7 +16,7 @@ from evaluation import evaluate, examiner
 from evaluation.baselines.registry import DEFAULT_BASELINES
 from evaluation.scorers.registry import DEFAULTS, SCORERS
 from evaluation.scores import ScoreStore
-from graphs.commands import EXIT_INTERRUPTED
+from tools.errors import EXIT_INTERRUPTED
 from tests import evaluations
 from tests.evaluations import (
     DEAD,

@@ -10,7 +10,18 @@ import urllib.request
 FEATURE = 17
 PAUSE_SECONDS = 0.1
 _WORDS = (
-    "the quick brown fox imports a module while nobody returns from its first long line".split()
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "imports",
+    "a",
+    "module",
+    "and",
+    "returns",
+    "from",
+    "its",
+    "line",
 )
 
 

@@ -20,6 +20,7 @@ from graphs.live.changes import Changes
 from graphs.live.events import Announcer
 from graphs.live.requests import ProbeForm, read_form
 from graphs.live.security import Guard
+from graphs.live.steering import ForkForm, ReviewForm, Steering, choices
 from graphs.live.workshop import Workshop
 from graphs.runs import RunStore
 from tools.database import Database
@@ -56,7 +57,10 @@ def live_app(desk: Desk, *, port: int, token: str) -> ASGIApp:
             Route("/fragment/overview", handlers.overview_fragment),
             Route("/fragment/feature/{thread:path}", handlers.feature_fragment),
             Route("/events", handlers.events),
+            Route("/choices/{thread:path}", handlers.choices),
             Route("/probe", handlers.probe, methods=["POST"]),
+            Route("/fork", handlers.fork, methods=["POST"]),
+            Route("/review", handlers.review, methods=["POST"]),
         ],
         exception_handlers={
             SaesageError: _told,
@@ -73,6 +77,7 @@ class _Handlers:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._announcer = Announcer(desk.changes, desk.closing)
+        self._steering = Steering(desk.workshop)
 
     def overview(self, request: Request) -> Response:
         """The whole page of all features."""
@@ -81,7 +86,7 @@ class _Handlers:
 
     def feature(self, request: Request) -> Response:
         """The whole page of one feature."""
-        thread: str = request.path_params["thread"]
+        thread = _thread(request)
         mark, status = self._desk.changes.mark, self._desk.changes.status
         html = pages.feature_page(self._desk.reader, thread, mark=mark, status=status)
         return HTMLResponse(html)
@@ -92,8 +97,12 @@ class _Handlers:
 
     def feature_fragment(self, request: Request) -> Response:
         """The part of a feature's page that changes."""
-        thread: str = request.path_params["thread"]
+        thread = _thread(request)
         return HTMLResponse(pages.feature_fragment(self._desk.reader, thread))
+
+    def choices(self, request: Request) -> Response:
+        """What a thread's forms choose from."""
+        return JSONResponse(choices(self._desk.reader, _thread(request)))
 
     async def events(self, request: Request) -> Response:
         """Changes, as they come."""
@@ -118,6 +127,31 @@ class _Handlers:
                 "html": pages.probe_html(probe, scale),
             }
         )
+
+    async def fork(self, request: Request) -> Response:
+        """A fork, begun."""
+        form = await read_form(request, ForkForm)
+        _check_thread(form.thread)
+        made = await asyncio.to_thread(self._steering.fork, form)
+        return JSONResponse({"told": f"fork {made} has begun.", "open": f"/feature/{made}"})
+
+    async def review(self, request: Request) -> Response:
+        """An answer to a feature that waits, stored."""
+        form = await read_form(request, ReviewForm)
+        _check_thread(form.thread)
+        await asyncio.to_thread(self._steering.review, form)
+        return JSONResponse({"told": "the answer is stored, and the feature goes on."})
+
+
+def _thread(request: Request) -> str:
+    thread: str = request.path_params["thread"]
+    _check_thread(thread)
+    return thread
+
+
+def _check_thread(thread: str) -> None:
+    if not thread.rpartition("/")[2].isdecimal():
+        raise RunNotFound(f"there is no thread {thread!r}; open the page of all features.")
 
 
 def _told(request: Request, error: Exception) -> Response:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from graphs.live.changes import Changes
 from graphs.projection import split_thread
 from graphs.runs import Run, RunStore
+from graphs.stopping import Stop
 from tools.database import Database
 from tools.errors import SaesageError
 
@@ -57,7 +58,7 @@ class Workshop:
         self._changes = changes
         self._instruments: Instruments | None = None
         self._pool = ThreadPoolExecutor(THREADS_AT_A_TIME, thread_name_prefix="steered")
-        self._closing = threading.Event()
+        self._stop = Stop()
         self._lock = threading.Lock()
 
     @property
@@ -112,25 +113,29 @@ class Workshop:
         from graphs.run import finish_run  # noqa: PLC0415
 
         run_name, feature = split_thread(thread)
-        reporter = _Steered(thread, self._changes, self._closing)
+        reporter = _Steered(thread, self._changes)
         try:
             run = RunStore(self.database).named(run_name)
-            finish_run(self.database, run, reporter, self.instruments, only=feature)
+            finish_run(
+                self.database,
+                run,
+                reporter,
+                stop=self._stop,
+                instruments=self.instruments,
+                only=feature,
+            )
         except SaesageError as error:
             self._changes.tell(thread, f"{thread}: {error}")
-        except KeyboardInterrupt:
-            # The page is being closed; `resume` goes on.
-            return
         else:
             self._changes.tell(thread, "")
 
     def close(self) -> None:
-        """End the work in hand at its next step, drop what has not begun, store what was measured.
+        """End the work in hand after the step it is in, and store what was measured.
 
         Raises:
             DatabaseError: what was measured could not be stored.
         """
-        self._closing.set()
+        self._stop.ask()
         self._pool.shutdown(cancel_futures=True)
         if self._instruments is not None:
             self._instruments.close()
@@ -138,11 +143,10 @@ class Workshop:
 
 @dataclass(frozen=True, slots=True)
 class _Steered:
-    """A Reporter that tells the page how far a thread is, and ends it when the page is closed."""
+    """A Reporter that tells the page how far a thread is."""
 
     thread: str
     changes: Changes
-    closing: threading.Event
 
     def stage(self, message: str) -> None:
         """Tell."""
@@ -155,7 +159,5 @@ class _Steered:
         """Nothing to tell: it is one feature."""
 
     def step(self, feature: int, node: str) -> None:
-        """Tell the step, or go no further."""
-        if self.closing.is_set():
-            raise KeyboardInterrupt
+        """Tell the step."""
         self.changes.tell(self.thread, f"{self.thread}: {node.replace('_', ' ')}")

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from graphs.page.records import Call, Message
-from graphs.services import evaluation_name
 from tools.database import Database
 
 
@@ -20,12 +19,6 @@ def calls_of(database: Database, run: str, feature: int) -> tuple[Call, ...]:
     return tuple(
         Call(**{**row, "messages": _messages(json.loads(row.pop("request")))}) for row in rows
     )
-
-
-def judge_calls(database: Database, run: str, feature: int) -> int:
-    """How many requests the evaluation of a feature took."""
-    query = "SELECT count(*) FROM llm_calls WHERE run = ? AND feature = ?"
-    return database.rows(query, [evaluation_name(run), feature])[0][0]
 
 
 def _messages(request: dict[str, Any]) -> tuple[Message, ...]:

@@ -9,16 +9,16 @@ from tools.database import Database
 from tools.exemplars import Band, Exemplar
 from tools.harvest.stored import StoredExemplars
 
-BEFORE, AFTER = 20, 12
+BEFORE, AFTER = 16, 10
 """Tokens shown on either side of the strongest one."""
 
 _SHOWN: dict[Band, tuple[str, int]] = {
     "top": ("Top activations", 10),
-    "quantile_4": ("Strongest quarter of the rest", 4),
-    "quantile_3": ("Second quarter", 4),
-    "quantile_2": ("Third quarter", 4),
-    "quantile_1": ("Weakest quarter", 4),
-    "near_miss": ("Near misses: silent, though its usual tokens are there", 6),
+    "quantile_4": ("Strongest quarter of the rest", 3),
+    "quantile_3": ("Second quarter", 3),
+    "quantile_2": ("Third quarter", 3),
+    "quantile_1": ("Weakest quarter", 3),
+    "near_miss": ("Near misses: silent, though its usual tokens are there", 4),
 }
 """Title, and how many are shown."""
 

@@ -2,50 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from graphs.page.records import HypothesisNode, Round, Test
 from graphs.page.summaries import Row, newest
 from tools.database import Database
 
 
-def tests_of(database: Database, thread: str) -> list[Test]:
-    """A thread's experiments with what was measured, in order."""
-    measured = {row["experiment"]: row for row in newest(database, "observations_log", [thread])}
-    rows = newest(database, "experiments_log", [thread])
-    rows.sort(key=lambda row: [int(part) for part in row["id"][1:].split(".")])
-    return [_test(row, measured.get(row["id"])) for row in rows]
-
-
 def hypotheses_of(
-    database: Database, thread: str, tests: Sequence[Test], hypothesis_of: Mapping[str, str]
+    database: Database, thread: str, *, interpreted: bool
 ) -> tuple[HypothesisNode, ...]:
     """A thread's hypotheses as a tree written down: each followed by those that refine it.
 
     Args:
         database: open.
         thread: its id.
-        tests: of the thread.
-        hypothesis_of: by the id of a test.
+        interpreted: whether to tell what the analysing policy reads out of the evidence.
     """
+    measured = {row["experiment"]: row for row in newest(database, "observations_log", [thread])}
+    experiments = newest(database, "experiments_log", [thread])
+    experiments.sort(key=lambda row: [int(part) for part in row["id"][1:].split(".")])
     own: defaultdict[str, list[Test]] = defaultdict(list)
-    for test in tests:
-        own[hypothesis_of[test.id]].append(test)
+    for row in experiments:
+        own[row["hypothesis"]].append(_test(row, measured.get(row["id"])))
     rows = newest(database, "hypotheses_log", [thread])
     rows.sort(key=lambda row: int(row["id"][1:]))
     decided = _rounds_decided(database, thread)
+    if not interpreted:
+        rows = [{**row, "interpretation": ""} for row in rows]
     return tuple(
         _node(row, depth, decided.get((row["id"], row["status"])), own[row["id"]])
         for row, depth in _in_tree_order(rows)
     )
-
-
-def hypothesis_by_test(database: Database, thread: str) -> dict[str, str]:
-    """Which hypothesis each experiment of a thread is of."""
-    query = "SELECT id, hypothesis FROM experiments_log WHERE thread_id = ?"
-    return dict(database.rows(query, [thread]))
 
 
 def rounds_of(hypotheses: Sequence[HypothesisNode]) -> tuple[Round, ...]:
@@ -98,7 +87,6 @@ def _rounds_decided(database: Database, thread: str) -> dict[tuple[str, str], in
 
 
 def _node(row: Row, depth: int, decided: int | None, tests: Sequence[Test]) -> HypothesisNode:
-    rule = row["rule"]
     return HypothesisNode(
         id=row["id"],
         statement=row["statement"],
@@ -111,7 +99,6 @@ def _node(row: Row, depth: int, decided: int | None, tests: Sequence[Test]) -> H
         note=row["note"],
         reason=row["reason"],
         interpretation=row["interpretation"],
-        rule=None if rule is None else json.dumps(json.loads(rule), ensure_ascii=False, indent=1),
         tests=tuple(tests),
     )
 

@@ -63,18 +63,33 @@
     const scale = Number(token.closest("[data-scale]")?.dataset.scale);
     tip.textContent = `${token.textContent}  ${value}` + (scale > 0 ? ` (${(value / scale).toFixed(2)} of scale)` : "");
     const box = token.getBoundingClientRect();
-    tip.style.left = `${Math.max(4, Math.min(box.left, innerWidth - tip.offsetWidth - 4))}px`;
-    tip.style.top = `${box.top > 34 ? box.top - tip.offsetHeight - 4 : box.bottom + 4}px`;
+    place(box.left, box.top, box.bottom);
   }
-  const token = (target) => (target instanceof Element ? target.closest(".text b") : null);
+  function place(left, top, bottom) {
+    tip.style.left = `${Math.max(4, Math.min(left, innerWidth - tip.offsetWidth - 4))}px`;
+    tip.style.top = `${top > 34 ? top - tip.offsetHeight - 4 : bottom + 4}px`;
+  }
+  const token = (target) => (target instanceof Element ? target.closest("b[title], b[data-value]") : null);
   document.addEventListener("pointerover", (event) => show(token(event.target)));
   document.addEventListener("click", (event) => show(token(event.target)));
+  document.addEventListener("pointermove", (event) => {
+    const figure = event.target.closest?.(".histogram");
+    if (!figure) return;
+    const box = figure.querySelector("svg").getBoundingClientRect();
+    const counts = figure.dataset.counts.split(" ").map(Number);
+    const bin = Math.floor(((event.clientX - box.left) / box.width) * counts.length);
+    if (!(bin in counts)) return show(null);
+    const edge = (n) => ((figure.dataset.highest * n) / counts.length).toPrecision(3);
+    tip.hidden = false;
+    tip.textContent = `${edge(bin)} to ${edge(bin + 1)}: ${counts[bin].toLocaleString()} tokens`;
+    place(event.clientX + 8, box.top, box.bottom);
+  });
   document.addEventListener("scroll", () => show(null), true);
   document.addEventListener("focusout", () => show(null));
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") show(null);
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step || !event.target.matches(".text")) return;
+    if (!step || !event.target.matches("p[tabindex]")) return;
     const fired = [...event.target.querySelectorAll("b")];
     if (!fired.length) return;
     event.preventDefault();

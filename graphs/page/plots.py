@@ -7,43 +7,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, quantiles
 
-from graphs.page.records import Histogram, HypothesisNode, ScoreCell, Test, ThreadSummary
+from graphs.page.records import Histogram, HypothesisNode, ScoreCell, ThreadSummary
 from graphs.page.scores import AGENTIC
 
 BASELINE = "one_shot"
 """What the investigation is held against."""
 
-_MARK = 9
-"""Width of one test in the timeline, in pixels, with its gap."""
+_LABEL, _VERDICT = 74, 92
+"""Width of a lane's name and of its verdict in the timeline, in pixels."""
+_HEAD, _ROW, _MARK = 24, 22, 9
+"""Height of its head and of a lane, and width of one test with its gap."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A rectangle, in pixels from the top left."""
+def histogram_path(histogram: Histogram, width: int, height: int) -> str:
+    """An SVG path of upright strokes, as tall as the square roots of the counts.
 
-    x: float
-    y: float
-    width: float
-    height: float
-    title: str
-
-
-def histogram_bars(histogram: Histogram, width: float, height: float) -> tuple[Bar, ...]:
-    """Bars whose heights grow with the square root of the counts: tails stay visible."""
+    Square roots, for a bin of ten tokens must be seen beside one of a thousand.
+    """
     tallest = math.sqrt(max(histogram.counts, default=0)) or 1.0
     step = width / len(histogram.counts)
-    unit = histogram.highest / len(histogram.counts)
-    bars: list[Bar] = []
-    for place, count in enumerate(histogram.counts):
-        if count:
-            tall = max(1.0, height * math.sqrt(count) / tallest)
-            title = f"{place * unit:.3g} to {(place + 1) * unit:.3g}: {count:,} tokens"
-            bars.append(
-                Bar(
-                    round(place * step, 1), round(height - tall, 1), step - 1, round(tall, 1), title
-                )
-            )
-    return tuple(bars)
+    heights = [max(1, round(height * math.sqrt(count) / tallest)) for count in histogram.counts]
+    return "".join(
+        f"M{(place + 0.5) * step:.1f} {height}v-{tall}"
+        for place, (tall, count) in enumerate(zip(heights, histogram.counts, strict=True))
+        if count
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +109,9 @@ def pairs(threads: Sequence[ThreadSummary], metric: str) -> tuple[Pair, ...]:
 class Mark:
     """One test in the timeline."""
 
-    x: float
-    test: Test
+    x: int
+    y: int
+    supports: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,48 +119,50 @@ class Lane:
     """One hypothesis in the timeline."""
 
     node: HypothesisNode
-    y: float
-    begin: float
-    end: float
-    marks: tuple[Mark, ...]
+    y: int
+    begin: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Rounds from left to right, hypotheses from top to bottom."""
+    """Rounds from left to right, hypotheses from top to bottom; all in pixels."""
 
-    width: float
-    height: float
-    columns: tuple[tuple[int, float, float], ...]
+    width: int
+    height: int
+    columns: tuple[tuple[int, int, int], ...]
     """Number of each round, where its column begins and how wide it is."""
     lanes: tuple[Lane, ...]
+    marks: tuple[Mark, ...]
 
 
 def timeline(hypotheses: Sequence[HypothesisNode]) -> Timeline:
-    """Lay out the tests of all hypotheses by round; a lane ends where its verdict fell."""
-    label, row, head = 74.0, 22.0, 24.0
-    rounds = sorted({test.round for node in hypotheses for test in node.tests})
-    columns: dict[int, tuple[float, float]] = {}
-    x = label
-    for number in rounds:
+    """Lay out the tests of all hypotheses by round; a lane ends with its last test."""
+    columns: dict[int, tuple[int, int]] = {}
+    x = _LABEL
+    for number in sorted({test.round for node in hypotheses for test in node.tests}):
         most = max(sum(test.round == number for test in node.tests) for node in hypotheses)
-        columns[number] = (x, most * _MARK + 14.0)
+        columns[number] = (x, max(most * _MARK + 14, 24))
         x += columns[number][1]
-    lanes = tuple(
-        _lane(node, head + row * place + row / 2, columns, label)
-        for place, node in enumerate(hypotheses)
+    rows = [_HEAD + _ROW * place + _ROW // 2 for place in range(len(hypotheses))]
+    marks = [_marks(node, y, columns) for node, y in zip(hypotheses, rows, strict=True)]
+    lanes: list[Lane] = []
+    for node, y, own in zip(hypotheses, rows, marks, strict=True):
+        end = max((mark.x for mark in own), default=_LABEL)
+        begin = sum(columns.get(node.round, (_LABEL, 0)))
+        lanes.append(Lane(node, y, min(begin, end), end))
+    return Timeline(
+        width=x + _VERDICT,
+        height=_HEAD + _ROW * len(hypotheses) + 4,
+        columns=tuple((number, *columns[number]) for number in columns),
+        lanes=tuple(lanes),
+        marks=tuple(mark for own in marks for mark in own),
     )
-    height = head + row * len(hypotheses) + 4
-    return Timeline(x + 92, height, tuple((n, *columns[n]) for n in rounds), lanes)
 
 
-def _lane(
-    node: HypothesisNode, y: float, columns: Mapping[int, tuple[float, float]], label: float
-) -> Lane:
+def _marks(node: HypothesisNode, y: int, columns: Mapping[int, tuple[int, int]]) -> list[Mark]:
     marks: list[Mark] = []
     for number, (x, _) in columns.items():
         own = [test for test in node.tests if test.round == number]
-        marks += [Mark(x + 11 + _MARK * place, test) for place, test in enumerate(own)]
-    last = max((mark.x for mark in marks), default=label)
-    begin = next((x + w for n, (x, w) in columns.items() if n == node.round), label)
-    return Lane(node, y, min(begin, last), last, tuple(marks))
+        marks += [Mark(x + 11 + _MARK * n, y, test.supports) for n, test in enumerate(own)]
+    return marks

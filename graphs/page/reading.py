@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 
 from graphs.config import ROLES, CorpusConfig, DatasetConfig
-from graphs.page.calls import calls_of, judge_calls
-from graphs.page.exemplars import exemplar_groups, histogram
-from graphs.page.investigation import hypotheses_of, hypothesis_by_test, rounds_of, tests_of
+from graphs.page.feature_reader import FeatureReader
 from graphs.page.records import (
-    ClaimLine,
-    ExemplarGroup,
     FeaturePage,
-    Histogram,
     KindOutcome,
     Overview,
     Refuted,
     RunFacts,
 )
-from graphs.page.scores import metrics_of, scores, scores_by_feature, written_texts
-from graphs.page.summaries import NOTHING, failure_of, failures, newest, summaries
+from graphs.page.scores import (
+    metrics_of,
+    scores_of_runs,
+)
+from graphs.page.summaries import (
+    newest,
+    summaries,
+)
 from graphs.page.threads import Thread, chosen_threads, thread_named, threads_of
 from graphs.runs import Run, RunStore
-from tools.activations import LogitEffects
 from tools.database import Database
-from tools.harvest.store import ExemplarStore
-from tools.logit_effects import stored_logit_effects
+
+SYMBOLIC = "symbolic"
+"""The policy that words its reading of the evidence by rote."""
 
 MOST_REFUTED = 8
 """Hypotheses listed as those that most measurements spoke against."""
@@ -49,12 +49,12 @@ def read_overview(
     store = RunStore(database)
     chosen = store.latest() if run is None else store.named(run)
     threads = chosen_threads(threads_of(database, chosen), features)
-    judge, found = scores_by_feature(database, chosen.name)
-    shown = {feature: found[feature] for feature in _features(threads) if feature in found}
+    judge, found = scores_of_runs(database, {thread.run for thread in threads})
+    keys = [(thread.run, thread.feature) for thread in threads]
     return Overview(
         run=_run_facts(database, chosen),
-        threads=tuple(summaries(database, chosen.name, threads, found)),
-        metrics=metrics_of(shown.values()),
+        threads=tuple(summaries(database, threads, found)),
+        metrics=metrics_of(found[key] for key in keys if key in found),
         judge=judge,
         most_refuted=_most_refuted(database, threads),
         kinds=_kinds(database, threads),
@@ -73,62 +73,7 @@ def read_feature(database: Database, thread: str) -> FeaturePage:
         RunNotFound: there is no such thread.
     """
     run, found = thread_named(database, thread)
-    progress = next(iter(newest(database, "feature_log", [thread])), None)
-    explained = next(iter(newest(database, "explanations_log", [thread])), NOTHING)
-    tests = tests_of(database, thread)
-    hypotheses = hypotheses_of(database, thread, tests, hypothesis_by_test(database, thread))
-    _, known_scores = scores_by_feature(database, run.name)
-    own = found.fork is None
-    harvested = _Harvested(database, run, found.feature)
-    return FeaturePage(
-        summary=summaries(database, run.name, [found], known_scores)[0],
-        origin=None,
-        failure=failure_of(found, progress, failures(database, run.name)),
-        stopped=(progress or NOTHING).get("stopped") or "",
-        labels=tuple(explained.get("labels", ())),
-        not_on=tuple(explained.get("not_on", ())),
-        confidence_basis=explained.get("confidence_basis", ""),
-        claims=_claims(explained.get("claims")),
-        scale=(progress or NOTHING).get("scale"),
-        n_tokens=(progress or NOTHING).get("n_tokens"),
-        n_active_tokens=(progress or NOTHING).get("n_active_tokens"),
-        active_from=run.config.thresholds.active,
-        inactive_to=run.config.thresholds.inactive,
-        histogram=harvested.histogram(),
-        logits=harvested.logits(),
-        exemplars=harvested.exemplars(),
-        hypotheses=hypotheses,
-        rounds=rounds_of(hypotheses),
-        scores=tuple(scores(database, run.name, found.feature)) if own else (),
-        written=written_texts(database, run.name, found.feature) if own else (),
-        calls=calls_of(database, run.name, found.feature) if own else (),
-        judge_calls=judge_calls(database, run.name, found.feature) if own else 0,
-        database=database.path,
-    )
-
-
-class _Harvested:
-    """What the corpus pass left of one feature; empty before it was made."""
-
-    def __init__(self, database: Database, run: Run, feature: int) -> None:
-        self._database, self._feature = database, feature
-        self._key = RunStore(database).harvest(run)
-
-    def histogram(self) -> Histogram | None:
-        if self._key is None:
-            return None
-        return histogram(self._database, self._key, self._feature)
-
-    def logits(self) -> LogitEffects | None:
-        if self._key is None:
-            return None
-        subject = ExemplarStore(self._database).subject(self._key)
-        return stored_logit_effects(self._database, subject, self._feature)
-
-    def exemplars(self) -> tuple[ExemplarGroup, ...]:
-        if self._key is None:
-            return ()
-        return exemplar_groups(ExemplarStore(self._database).source(self._key), self._feature)
+    return FeatureReader(database, run).page(found)
 
 
 def _run_facts(database: Database, run: Run) -> RunFacts:
@@ -168,10 +113,6 @@ def _to_second(stamp: datetime) -> datetime:
     return stamp.replace(microsecond=0)
 
 
-def _features(threads: Sequence[Thread]) -> list[int]:
-    return [thread.feature for thread in threads]
-
-
 def _most_refuted(database: Database, threads: Sequence[Thread]) -> tuple[Refuted, ...]:
     by_id = {thread.id: thread for thread in threads}
     rows = newest(database, "hypotheses_log", list(by_id))
@@ -202,10 +143,3 @@ def _kinds(database: Database, threads: Sequence[Thread]) -> tuple[KindOutcome, 
         [[thread.id for thread in threads]],
     )
     return tuple(KindOutcome(*row) for row in rows)
-
-
-def _claims(text: str | None) -> tuple[ClaimLine, ...]:
-    claims = [] if text is None else json.loads(text)
-    return tuple(
-        ClaimLine(claim["text"], claim["shows"], tuple(claim["observations"])) for claim in claims
-    )

@@ -194,8 +194,6 @@ class HypothesisNode:
     note: str
     reason: str
     interpretation: str
-    rule: str | None
-    """As indented JSON."""
     tests: tuple[Test, ...]
 
     @property
@@ -275,6 +273,8 @@ class FeaturePage:
     not_on: tuple[str, ...]
     confidence_basis: str
     claims: tuple[ClaimLine, ...]
+    rule: str | None
+    """The explanation as an executable rule, in JSON; None where it has none."""
     scale: float | None
     """Mean of the top-10 maxima, in the SAE's units; None before it was measured."""
     n_tokens: int | None

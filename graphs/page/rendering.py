@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from graphs.page import plots
 from graphs.page.records import FeaturePage, Overview
-from graphs.page.scores import AGENTIC, HEADLINES
-from graphs.page.shading import shaded_tokens, visible
+from graphs.page.scores import AGENTIC, HEADLINES, score_tables
+from graphs.page.shading import shaded_tokens, unquoted, visible
 
 _HERE = Path(__file__).parent
 STYLE = (_HERE / "page.css").read_text(encoding="utf-8")
@@ -98,6 +98,7 @@ def _environment() -> Environment:
     environment.filters.update(
         shaded=shaded_tokens,
         visible=visible,
+        content=unquoted,
         percent=_percent,
         signed=lambda value: f"{value:+.2f}",
         two=lambda value: f"{value:.2f}",
@@ -105,7 +106,10 @@ def _environment() -> Environment:
         thousands=lambda value: f"{value:,}",
         words=lambda name: name.replace("_", " "),
     )
-    environment.globals.update(plots=plots, AGENTIC=AGENTIC, HEADLINES=HEADLINES)
+    environment.tests["firing"] = lambda activations: any(value > 0 for value in activations)
+    environment.globals.update(
+        plots=plots, score_tables=score_tables, AGENTIC=AGENTIC, HEADLINES=HEADLINES
+    )
     return environment
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphs.page.reading import read_feature, read_overview
+from graphs.page.feature_reader import FeatureReader
+from graphs.page.reading import read_overview
 from graphs.page.rendering import document, feature_html, overview_html
+from graphs.page.threads import chosen_threads, threads_of
+from graphs.runs import RunStore
 from tools.database import Database
 
 
@@ -23,8 +26,10 @@ def report_html(
         RunNotFound: there is no such run, or it does not explain one of the features.
     """
     overview = read_overview(database, features, run)
-    articles = (
-        feature_html(read_feature(database, summary.thread)) for summary in overview.threads
-    )
+    store = RunStore(database)
+    threads = chosen_threads(threads_of(database, store.named(overview.run.name)), features)
+    names = dict.fromkeys(thread.run for thread in threads)
+    readers = {name: FeatureReader(database, store.named(name)) for name in names}
+    articles = (feature_html(readers[thread.run].page(thread)) for thread in threads)
     body = "\n".join((overview_html(overview), *articles))
     return document(f"saesage: {overview.run.model}", body)

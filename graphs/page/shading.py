@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 LEVELS = 9
 """Classes `s1` (faint) to `s9` (the feature's scale or more)."""
@@ -15,7 +17,7 @@ _VISIBLE = str.maketrans({"\n": "↵", "\t": "→", "\r": "␍"})
 def shaded_tokens(tokens: Sequence[str], activations: Sequence[float], scale: float) -> Markup:
     """One line of text: each token that fires in a `<b>` with its activation as title.
 
-    Line breaks and tabs, and spaces that stand alone, are replaced by signs that can be seen.
+    Line breaks and tabs are shown as signs, and so are spaces that fire.
 
     Args:
         tokens: surfaces.
@@ -26,19 +28,25 @@ def shaded_tokens(tokens: Sequence[str], activations: Sequence[float], scale: fl
         _token(token, activation, scale)
         for token, activation in zip(tokens, activations, strict=True)
     ]
-    return Markup("").join(parts)
+    return Markup("".join(parts))
+
+
+def unquoted(text: str) -> Markup:
+    """Escape text for the inside of an element, where quotes need none; not for attributes."""
+    return Markup(html.escape(text, quote=False))
 
 
 def visible(token: str) -> str:
-    """A token with its white space made visible, but for one space before a word."""
-    if token.strip(" "):
-        return token.translate(_VISIBLE)
-    return token.replace(" ", "·")
+    """A token with line breaks and tabs as signs, and with dots for spaces if it has no other."""
+    shown = token.translate(_VISIBLE)
+    return shown if token.strip() else shown.replace(" ", "·")
 
 
-def _token(token: str, activation: float, scale: float) -> Markup:
-    shown = escape(visible(token))
+def _token(token: str, activation: float, scale: float) -> str:
+    """HTML, in which quotes need no escape; browsers show a run of spaces as one."""
     if activation <= 0 or scale <= 0:
-        return shown
+        shown = re.sub("  +", " ", token.translate(_VISIBLE))
+        return html.escape(shown, quote=False)
     level = max(1, min(LEVELS, round(LEVELS * activation / scale)))
-    return Markup("<b class=s{} title={}>{}</b>").format(level, f"{activation:.3g}", shown)
+    shown = html.escape(visible(token), quote=False)
+    return f"<b class=s{level} title={activation:.3g}>{shown}</b>"

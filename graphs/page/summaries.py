@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from graphs.page.records import ScoreCell, Spending, ThreadSummary
@@ -10,10 +10,14 @@ from graphs.page.threads import Thread
 from tools.database import Database
 
 Row = dict[str, Any]
-Scores = Mapping[int, Mapping[str, Mapping[str, ScoreCell]]]
-"""By feature, metric and explainer."""
+Investigated = tuple[str, int]
+"""A run, or a fork, and a feature."""
+
+Scores = Mapping[Investigated, Mapping[str, Mapping[str, ScoreCell]]]
+"""Then by metric and explainer."""
 
 NOTHING: Row = {}
+NO_SPENDING = Spending(0, 0, 0, 0.0)
 
 
 def newest(database: Database, table: str, ids: Sequence[str]) -> list[Row]:
@@ -32,19 +36,21 @@ def newest(database: Database, table: str, ids: Sequence[str]) -> list[Row]:
     )
 
 
-def failures(database: Database, run: str) -> dict[int, Row]:
-    """The newest failure of each feature of a run."""
+def failures(database: Database, runs: Iterable[str]) -> dict[Investigated, Row]:
+    """The newest failure of each feature of some runs."""
     rows = database.records(
-        "SELECT feature, message, failed_at FROM failures WHERE run = ? QUALIFY row_number() OVER "
-        "(PARTITION BY feature ORDER BY failed_at DESC) = 1",
-        [run],
+        "SELECT run, feature, message, failed_at FROM failures WHERE run IN (SELECT unnest(?)) "
+        "QUALIFY row_number() OVER (PARTITION BY run, feature ORDER BY failed_at DESC) = 1",
+        [list(runs)],
     )
-    return {row["feature"]: row for row in rows}
+    return {(row["run"], row["feature"]): row for row in rows}
 
 
-def failure_of(thread: Thread, progress: Row | None, failed: Mapping[int, Row]) -> str | None:
+def failure_of(
+    thread: Thread, progress: Row | None, failed: Mapping[Investigated, Row]
+) -> str | None:
     """Why an unfinished thread could not go on; None if nothing keeps it from it."""
-    failure = failed.get(thread.feature) if thread.fork is None else None
+    failure = failed.get((thread.run, thread.feature))
     if failure is None:
         return None
     if progress is None:
@@ -53,32 +59,30 @@ def failure_of(thread: Thread, progress: Row | None, failed: Mapping[int, Row]) 
     return str(failure["message"]) if progress["status"] == "running" and later else None
 
 
-def summaries(
-    database: Database, run: str, threads: Sequence[Thread], scores: Scores
-) -> list[ThreadSummary]:
+def summaries(database: Database, threads: Sequence[Thread], scores: Scores) -> list[ThreadSummary]:
     """One for each thread, in their order."""
-    ids = [thread.id for thread in threads]
+    ids, runs = [thread.id for thread in threads], {thread.run for thread in threads}
     progress = {row["thread_id"]: row for row in newest(database, "feature_log", ids)}
     explained = {row["thread_id"]: row for row in newest(database, "explanations_log", ids)}
     tests = _counted(database, "experiments_log", ids, "TRUE")
     refuted = _refuted(database, ids)
-    spent = _spending(database, run)
-    failed = failures(database, run)
+    spent = spending_of(database, runs)
+    failed = failures(database, runs)
     return [
-        _summary(
+        summary(
             thread,
             progress.get(thread.id),
             explained.get(thread.id),
             failure_of(thread, progress.get(thread.id), failed),
             (tests.get(thread.id, 0), refuted.get(thread.id, 0)),
-            spent.get(thread.feature, Spending(0, 0, 0, 0.0)),
-            scores.get(thread.feature, {}) if thread.fork is None else {},
+            spent.get((thread.run, thread.feature), NO_SPENDING),
+            scores.get((thread.run, thread.feature), {}),
         )
         for thread in threads
     ]
 
 
-def _summary(
+def summary(
     thread: Thread,
     progress: Row | None,
     explained: Row | None,
@@ -87,6 +91,17 @@ def _summary(
     spending: Spending,
     scores: Mapping[str, Mapping[str, ScoreCell]],
 ) -> ThreadSummary:
+    """One thread in a line.
+
+    Args:
+        thread: which.
+        progress: its newest row in `feature_log`, if it has any.
+        explained: its newest row in `explanations_log`, if it has any.
+        failure: see `failure_of`.
+        counts: of its experiments, and of its refuted hypotheses.
+        spending: on language models.
+        scores: by metric and explainer.
+    """
     known = progress or NOTHING
     return ThreadSummary(
         thread=thread.id,
@@ -141,8 +156,11 @@ def _refuted(database: Database, ids: Sequence[str]) -> dict[str, int]:
     return counts
 
 
-def _spending(database: Database, run: str) -> dict[int, Spending]:
+def spending_of(database: Database, runs: Iterable[str]) -> dict[Investigated, Spending]:
+    """What language models took for each feature of some runs that asked one."""
     rows = database.rows(
-        "SELECT feature, calls, tokens_in, tokens_out, cost FROM llm_costs WHERE run = ?", [run]
+        "SELECT run, feature, calls, tokens_in, tokens_out, cost FROM llm_costs "
+        "WHERE run IN (SELECT unnest(?))",
+        [list(runs)],
     )
-    return {feature: Spending(*spent) for feature, *spent in rows}
+    return {(run, feature): Spending(*spent) for run, feature, *spent in rows}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphs.projection import thread_of
+from graphs.projection import split_thread, thread_of
 from graphs.runs import Run, RunStore
 from tools.database import Database
 from tools.errors import RunNotFound
@@ -32,20 +32,11 @@ class Thread:
 
 def threads_of(database: Database, run: Run) -> list[Thread]:
     """Every thread of a run: its features in their order, each followed by its forks."""
-    planned = RunStore(database).planned(run)
-    originals = {thread_of(run.name, feature): feature for feature in planned}
-    forks: dict[int, list[Thread]] = {}
-    for thread, feature in database.rows(
-        "SELECT DISTINCT thread_id, feature FROM feature_log WHERE run = ? ORDER BY thread_id",
-        [run.name],
-    ):
-        if thread not in originals:
-            name = thread.removeprefix(thread_of(run.name, feature)).strip("/#~:")
-            forks.setdefault(feature, []).append(Thread(thread, run.name, feature, name))
+    store = RunStore(database)
     return [
-        thread
-        for id, feature in originals.items()
-        for thread in (Thread(id, run.name, feature, None), *forks.get(feature, []))
+        _thread(each, feature)
+        for feature in store.planned(run)
+        for each in (run, *([] if run.forked_from else store.forks(run, feature)))
     ]
 
 
@@ -71,8 +62,14 @@ def thread_named(database: Database, id: str) -> tuple[Run, Thread]:
     Raises:
         RunNotFound: there is none.
     """
-    for run in RunStore(database).all():
-        for thread in threads_of(database, run):
-            if thread.id == id:
-                return run, thread
-    raise RunNotFound(f"{database.path} holds no thread {id!r}; `saesage show` lists features.")
+    name, feature = split_thread(id)
+    store = RunStore(database)
+    run = store.named(name)
+    if feature not in store.planned(run):
+        raise RunNotFound(f"run {name} has no feature {feature}; see `saesage show`.")
+    return run, _thread(run, feature)
+
+
+def _thread(run: Run, feature: int) -> Thread:
+    fork = None if run.forked_from is None else run.short_name
+    return Thread(thread_of(run.name, feature), run.name, feature, fork)

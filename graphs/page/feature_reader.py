@@ -1,0 +1,121 @@
+"""All that is known of the threads of one run; what they share is read once."""
+
+from __future__ import annotations
+
+import json
+
+from graphs.page.calls import calls_of
+from graphs.page.exemplars import exemplar_groups, histogram
+from graphs.page.investigation import hypotheses_of, rounds_of
+from graphs.page.records import ClaimLine, ExemplarGroup, FeaturePage, ForkOrigin, Histogram
+from graphs.page.scores import headlines, is_evaluated, scores, written_texts
+from graphs.page.summaries import (
+    NO_SPENDING,
+    NOTHING,
+    failure_of,
+    failures,
+    newest,
+    spending_of,
+    summary,
+)
+from graphs.page.threads import Thread
+from graphs.runs import Run, RunStore
+from graphs.services import evaluation_name
+from graphs.steering.wording import in_words
+from tools.activations import LogitEffects
+from tools.database import Database
+from tools.harvest.store import ExemplarStore
+from tools.logit_effects import stored_logit_effects
+
+SYMBOLIC = "symbolic"
+"""The policy that words its reading of the evidence by rote."""
+
+
+class FeatureReader:
+    """Reads pages of one run as it is now."""
+
+    def __init__(self, database: Database, run: Run) -> None:
+        self._database = database
+        self._run = run
+        self._harvested = _Harvested(database, RunStore(database).harvest(run))
+        self._failures = failures(database, [run.name])
+        self._spending = spending_of(database, [run.name])
+        self._judging = spending_of(database, [evaluation_name(run.name)])
+        self._evaluated = is_evaluated(database)
+
+    def page(self, thread: Thread) -> FeaturePage:
+        """All that is shown of one thread."""
+        database, run, feature = self._database, self._run, thread.feature
+        progress = next(iter(newest(database, "feature_log", [thread.id])), None)
+        explained = next(iter(newest(database, "explanations_log", [thread.id])), None)
+        failure = failure_of(thread, progress, self._failures)
+        # The symbolic policy's reading of the evidence is a list of the tests, which are all shown.
+        interpreted = run.config.policy_of("analyze_evidence") != SYMBOLIC
+        hypotheses = hypotheses_of(database, thread.id, interpreted=interpreted)
+        refuted = sum(node.status == "refuted" for node in hypotheses)
+        counts = (sum(len(node.tests) for node in hypotheses), refuted)
+        spent = self._spending.get((run.name, feature), NO_SPENDING)
+        judging = self._judging.get((evaluation_name(run.name), feature), NO_SPENDING)
+        cells = scores(database, run.name, feature) if self._evaluated else []
+        known, said = progress or NOTHING, explained or NOTHING
+        return FeaturePage(
+            summary=summary(thread, progress, explained, failure, counts, spent, headlines(cells)),
+            origin=self._origin(),
+            failure=failure,
+            stopped=known.get("stopped") or "",
+            labels=tuple(said.get("labels", ())),
+            not_on=tuple(said.get("not_on", ())),
+            confidence_basis=said.get("confidence_basis", ""),
+            claims=_claims(said.get("claims")),
+            rule=said.get("rule"),
+            scale=known.get("scale"),
+            n_tokens=known.get("n_tokens"),
+            n_active_tokens=known.get("n_active_tokens"),
+            active_from=run.config.thresholds.active,
+            inactive_to=run.config.thresholds.inactive,
+            histogram=self._harvested.histogram(feature),
+            logits=self._harvested.logits(feature),
+            exemplars=self._harvested.exemplars(feature),
+            hypotheses=hypotheses,
+            rounds=rounds_of(hypotheses),
+            scores=tuple(cells),
+            written=written_texts(database, run.name, feature) if cells else (),
+            calls=calls_of(database, run.name, feature) if self._spending else (),
+            judge_calls=judging.calls,
+            database=database.path,
+        )
+
+    def _origin(self) -> ForkOrigin | None:
+        forked = self._run.forked_from
+        if forked is None:
+            return None
+        changed = (*in_words(forked.edits), *forked.settings)
+        return ForkOrigin(forked.thread, forked.checkpoint, changed)
+
+
+class _Harvested:
+    """What the corpus pass left of features; nothing before it was made."""
+
+    def __init__(self, database: Database, key: str | None) -> None:
+        self._database, self._key = database, key
+        store = ExemplarStore(database)
+        self._subject = None if key is None else store.subject(key)
+        self._source = None if key is None else store.source(key)
+
+    def histogram(self, feature: int) -> Histogram | None:
+        return None if self._key is None else histogram(self._database, self._key, feature)
+
+    def logits(self, feature: int) -> LogitEffects | None:
+        if self._subject is None:
+            return None
+        return stored_logit_effects(self._database, self._subject, feature)
+
+    def exemplars(self, feature: int) -> tuple[ExemplarGroup, ...]:
+        return () if self._source is None else exemplar_groups(self._source, feature)
+
+
+def _claims(text: str | None) -> tuple[ClaimLine, ...]:
+    claims = [] if text is None else json.loads(text)
+    return tuple(
+        ClaimLine(claim["text"], claim["shows"], tuple(claim["observations"])) for claim in claims
+    )
