@@ -14,7 +14,6 @@ from tools.errors import ConfigError, SaesageError
 
 if TYPE_CHECKING:
     from graphs.config import RunConfig
-    from graphs.live.page_server import LivePage
     from graphs.runs import Run
     from tools.database import Database
 
@@ -88,7 +87,7 @@ def explain(
         watched(database, port if watch else None) as page,
     ):
         run = RunStore(database).open(settings, new=new)
-        go_on(database, [run], page)
+        go_on(database, [run], page=page)
 
 
 @app.command(epilog=f"Example: saesage resume runs/quickstart.duckdb. {EXIT_CODES}")
@@ -108,7 +107,7 @@ def resume(db: DatabasePath, watch: Watch = False, port: Port = DEFAULT_PORT) ->
     ):
         store = RunStore(database)
         store.latest()
-        go_on(database, store.all(), page)
+        go_on(database, store.all(), page=page)
 
 
 @app.command(epilog="Example: saesage runs runs/quickstart.duckdb")

@@ -6,7 +6,7 @@ import threading
 from typing import NamedTuple
 
 from graphs.config import SubjectConfig
-from graphs.subjects import open_subject
+from graphs.subjects import Subjects
 from tools.activations import Subject
 from tools.database import Database
 from tools.scheduling.measured_texts import MeasuredTexts
@@ -23,10 +23,16 @@ class Instrument(NamedTuple):
 class Instruments:
     """The instruments of a database's runs; safe to share between threads."""
 
-    def __init__(self, database: Database) -> None:
-        """Load nothing yet."""
+    def __init__(self, database: Database, subjects: Subjects | None = None) -> None:
+        """Load nothing yet.
+
+        Args:
+            database: Keeps what is measured.
+            subjects: Has those that are loaded already.
+        """
+        self._subjects = subjects or Subjects()
         self._measured = MeasuredTexts(database)
-        self._loaded: dict[str, Instrument] = {}
+        self._ready: dict[SubjectConfig, Instrument] = {}
         self._lock = threading.Lock()
 
     def of(self, config: SubjectConfig) -> Instrument:
@@ -35,16 +41,15 @@ class Instruments:
         Raises:
             SubjectError: it cannot be loaded; another call tries again.
         """
-        key = config.model_dump_json()
         with self._lock:
-            if key not in self._loaded:
-                subject = open_subject(config)
-                self._loaded[key] = Instrument(subject, Scheduler(subject, self._measured))
-            return self._loaded[key]
+            if config not in self._ready:
+                subject = self._subjects.load(config)
+                self._ready[config] = Instrument(subject, Scheduler(subject, self._measured))
+            return self._ready[config]
 
     def are_loaded(self, config: SubjectConfig) -> bool:
         """Whether `of` would answer at once."""
-        return config.model_dump_json() in self._loaded
+        return config in self._ready
 
     def close(self) -> None:
         """Store what was measured.

@@ -54,7 +54,3 @@ class Subjects:
         if config not in self._loaded:
             self._loaded[config] = open_subject(config)
         return self._loaded[config]
-
-    def loaded(self, config: SubjectConfig) -> Subject | None:
-        """The subject if it was wanted before."""
-        return self._loaded.get(config)

@@ -232,7 +232,9 @@ def test_a_feature_is_seen_while_it_runs(tmp_path: Path) -> None:
         run, pausing = RunStore(database).open(config), Pausing("refine_hypotheses")
         instruments = page.workshop.instruments
         going = threading.Thread(
-            target=finish_run, args=(database, run, page.hearing(pausing), instruments)
+            target=finish_run,
+            args=(database, run, page.hearing(pausing)),
+            kwargs={"instruments": instruments},
         )
         with client_of(page) as client:
             coming = events(client, page.changes.mark)

@@ -124,7 +124,9 @@ def test_a_running_explanation_appears_without_reload(browser: Browser, tmp_path
         run, pausing = RunStore(database).open(config), Pausing("refine_hypotheses")
         instruments = page.workshop.instruments
         going = threading.Thread(
-            target=finish_run, args=(database, run, page.hearing(pausing), instruments)
+            target=finish_run,
+            args=(database, run, page.hearing(pausing)),
+            kwargs={"instruments": instruments},
         )
         going.start()
         row = tab.locator("table.features tbody tr")

@@ -79,7 +79,7 @@ class _Going:
 def _explain(page: LivePage, run: Run, going: _Going) -> None:
     workshop = page.workshop
     try:
-        finish_run(workshop.database, run, page.hearing(going), workshop.instruments)
+        finish_run(workshop.database, run, page.hearing(going), instruments=workshop.instruments)
     except KeyboardInterrupt:
         return
 

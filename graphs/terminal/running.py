@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.console import Console
 
+from graphs.live.commands import until_interrupted
+from graphs.reporter import Reporter
 from graphs.runs import Run, RunStore
 from graphs.stopping import Stop, on_signals
 from graphs.terminal.progress import ProgressReporter
@@ -16,32 +19,44 @@ from tools.database import Database
 from tools.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, DatabaseError, SaesageError
 
 if TYPE_CHECKING:
+    from graphs.live.page_server import LivePage
     from graphs.subjects import Subjects
 
 
-def go_on(database: Database, chosen: Sequence[Run], subjects: Subjects | None = None) -> None:
+def go_on(
+    database: Database,
+    chosen: Sequence[Run],
+    subjects: Subjects | None = None,
+    page: LivePage | None = None,
+) -> None:
     """Finish the runs with a progress bar, print what came of them, and exit accordingly.
 
     Args:
         database: Has the runs.
         chosen: They are finished in this order.
         subjects: Has those that are loaded already.
+        page: Shows how far they are, and is served on afterwards until Ctrl-C.
 
     Raises:
         typer.Exit: always, unless a run cannot go on.
         SaesageError: why the first such run cannot.
     """
-    failures = finish(database, chosen, subjects)
+    failures = finish(database, chosen, subjects, page)
     console = Console(highlight=False)
     for run in chosen:
         if len(chosen) > 1:
             console.print(f"run {run.name}", style="bold")
         print_features(console, database, run)
+    if page is not None:
+        until_interrupted()
     leave(database, chosen, failures)
 
 
 def finish(
-    database: Database, chosen: Sequence[Run], subjects: Subjects | None = None
+    database: Database,
+    chosen: Sequence[Run],
+    subjects: Subjects | None = None,
+    page: LivePage | None = None,
 ) -> list[SaesageError]:
     """Finish the runs with a progress bar; why some could not be, if there are several.
 
@@ -52,7 +67,7 @@ def finish(
     stop = Stop()
     try:
         with on_signals(stop):
-            failures = _finish(database, chosen, subjects, stop)
+            failures = _finish(database, chosen, stop, subjects, page)
     except KeyboardInterrupt:
         raise _interrupted(database) from None
     if stop.asked and not all(RunStore(database).is_finished(run) for run in chosen):
@@ -85,24 +100,33 @@ def _interrupted(database: Database) -> typer.Exit:
 
 
 def _finish(
-    database: Database, chosen: Sequence[Run], subjects: Subjects | None, stop: Stop
+    database: Database,
+    chosen: Sequence[Run],
+    stop: Stop,
+    subjects: Subjects | None,
+    page: LivePage | None,
 ) -> list[SaesageError]:
     """Finish each run; one that cannot go on does not keep the next from it."""
     store = RunStore(database)
     failures: list[SaesageError] = []
-    with ProgressReporter(Console(stderr=True)) as reporter:
+    with ExitStack() as stack:
+        reporter: Reporter = stack.enter_context(ProgressReporter(Console(stderr=True)))
         reporter.stage("starting")
         unfinished = [run for run in chosen if not store.is_finished(run)]
         if not unfinished:
             reporter.stage(_nothing_to_do(any(store.waiting(run) for run in chosen)))
             return []
-        # Not before there is something to do: it imports torch.
+        # Not before there is something to do: they import torch.
+        from graphs.instruments import Instruments  # noqa: PLC0415
         from graphs.run import finish_run  # noqa: PLC0415
 
+        if page is None:
+            instruments = stack.enter_context(closing(Instruments(database, subjects)))
+        else:
+            reporter, instruments = page.hearing(reporter), page.workshop.instruments
         for run in unfinished:
-            subject = subjects.loaded(run.config.subject) if subjects else None
             try:
-                finish_run(database, run, reporter, stop=stop, subject=subject)
+                finish_run(database, run, reporter, stop=stop, instruments=instruments)
             except DatabaseError:
                 raise
             except SaesageError as error:
