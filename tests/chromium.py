@@ -34,6 +34,7 @@ def opened(
     *,
     size: tuple[int, int] = DESKTOP,
     scheme: Literal["light", "dark"] = "light",
+    refused: int | None = None,
     **context: Any,
 ) -> Iterator[Page]:
     """A page in a fresh context; on leaving, it must have met no error.
@@ -43,6 +44,7 @@ def opened(
         url: `http:` or `file:`.
         size: of the window, in CSS pixels.
         scheme: the colour scheme that the reader prefers.
+        refused: a status that answers may have, of which browsers tell as of an error.
         **context: further arguments of `Browser.new_context`.
     """
     width, height = size
@@ -52,7 +54,7 @@ def opened(
     troubles: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and f"status of {refused} " not in message.text:
             troubles.append(message.text)
 
     try:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
+from graphs.findings import Findings, export_lines
 from graphs.live.page_server import LivePage
 from graphs.projection import thread_of
 from graphs.run import finish_run
 from graphs.runs import Run, RunStore
+from graphs.steering.history import history
 from graphs.storage import open_database
 from tests.chromium import PHONE, browser, opened
-from tests.live_pages import DIGITS, RETURN, Pausing, finished_run, live_config, served
+from tests.live_pages import DIGITS, PETS, RETURN, Pausing, finished_run, live_config, served
 from tools.database import Database
 
 __all__ = ["browser"]
@@ -137,3 +140,90 @@ def test_a_running_explanation_appears_without_reload(browser: Browser, tmp_path
         expect(row).to_contain_text("return")
         assert tab.evaluate("window.untouched")
         going.join()
+
+
+def fork(tab: Page, **fields: str | list[str]) -> None:
+    """Fill in the form for stepping in, and send it."""
+    tab.locator("[data-steer] summary").click()
+    form = tab.locator("[data-form=steer]")
+    for name, value in fields.items():
+        field = form.locator(f"[name={name}]")
+        if name in ("at", "drop", "tested"):
+            field.select_option(value)
+        elif name == "predicted":
+            form.get_by_label(f"predicted {value}").check()
+        else:
+            assert isinstance(value, str)
+            field.fill(value)
+    form.get_by_role("button", name="Fork and go on").click()
+
+
+def test_a_wrong_explanation_is_corrected_by_one_experiment(
+    browser: Browser, tmp_path: Path
+) -> None:
+    config = live_config(tmp_path, [PETS])
+    with (
+        open_database(config.database, create=True) as database,
+        served(database) as page,
+    ):
+        run = finished_run(database, config)
+        original = list(export_lines(Findings(database), run))
+        thread = thread_of(run.name, PETS)
+        begun = next(e for e in history(database, thread) if e.node == "generate_hypotheses")
+        rivals = [h["id"] for h in Findings(database).hypotheses(run, PETS) if not h["round"]]
+        with opened(browser, address(page, f"/feature/{thread}")) as tab:
+            title = tab.locator("article h2").first
+            expect(title).to_contain_text("dog")
+            # Half of the truth, and nobody designs a text that could tell.
+            fork(
+                tab,
+                at=begun.checkpoint,
+                statement="Fires on ' cat'.",
+                drop=rivals,
+                setting="policies.design_experiments=tests.live_pages:Gullible",
+                name="wrong",
+            )
+            expect(tab).to_have_url(re.compile("~wrong/"))
+            expect(title).to_contain_text("cat", timeout=30_000)
+            expect(title).not_to_contain_text("dog")
+            expect(tab.locator("article .badge").first).to_have_text("explained")
+            # One text on which it is wrong.
+            fork(
+                tab,
+                tested=f"H{len(rivals) + 1}",
+                text="the dog",
+                predicted="inactive",
+                name="right",
+            )
+            expect(tab).to_have_url(re.compile("~right/"))
+            expect(title).to_contain_text("dog", timeout=30_000)
+            expect(title).to_contain_text("cat")
+            expect(tab.locator("article .badge").first).to_have_text("explained")
+            expect(tab.locator(".live-family tbody tr")).to_have_count(3)
+            tab.get_by_role("link", name="All features", exact=True).click()
+            expect(tab.locator("table.features tbody tr")).to_have_count(3)
+        assert list(export_lines(Findings(database), run)) == original
+
+
+def test_a_feature_that_waits_is_answered_from_the_page(browser: Browser, tmp_path: Path) -> None:
+    config = live_config(tmp_path, [PETS]).model_copy(update={"review": ("after-hypotheses",)})
+    with (
+        open_database(config.database, create=True) as database,
+        served(database) as page,
+    ):
+        run = finished_run(database, config)
+        url = address(page, f"/feature/{thread_of(run.name, PETS)}")
+        with opened(browser, url, refused=422) as tab:
+            waits = tab.get_by_text("This feature waits for your review")
+            expect(waits).to_be_visible()
+            waits.click()
+            form = tab.locator("[data-form=steer]")
+            expect(form.get_by_role("button", name="Fork and go on")).to_be_hidden()
+            form.get_by_label("What it says").fill("no rule at all")
+            form.get_by_role("button", name="Approve").click()
+            expect(tab.get_by_role("alert")).to_contain_text("no rule")
+            form.get_by_label("What it says").fill("Fires on ' tree'.")
+            form.get_by_role("button", name="Approve").click()
+            expect(tab.locator("article h2").first).to_contain_text("dog", timeout=30_000)
+            expect(tab.locator("article")).to_contain_text("tree")
+            expect(waits).to_be_hidden()

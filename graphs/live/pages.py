@@ -112,9 +112,15 @@ def feature_fragment(reader: Database, thread: str) -> Markup:
     Raises:
         RunNotFound: there is no such thread.
     """
+    name, feature = split_thread(thread)
+    root = RunStore(reader).named(name).root
     with reader.transaction():
         page = read_feature(reader, thread)
-    return Markup(feature_html(page))
+        threads = read_overview(reader, [feature], root).threads
+    family = Markup()
+    if len(threads) > 1:
+        family = _rendered("family.html", threads=threads, thread=thread)
+    return family + Markup(feature_html(page))
 
 
 def error_page(message: str) -> str:

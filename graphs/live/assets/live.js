@@ -54,7 +54,7 @@
       const edits = {
         add: statement.value.trim() ? [statement.value.trim()] : [],
         reword: review && reworded.value ? [[reworded.value, rewording.value.trim()]] : [],
-        drop: drop.value ? [drop.value] : [],
+        drop: [...drop.selectedOptions].map((option) => option.value),
         experiments: tested.value
           ? [{ hypothesis: tested.value, text: text.value, predicted: predicted.value }]
           : [],
@@ -84,15 +84,14 @@
       each.hidden = each.dataset.when !== (waits ? "review" : "fork");
     });
     steer.querySelectorAll("[data-choices]").forEach((select) => {
-      const chosen = select.value;
+      const chosen = new Set([...select.selectedOptions].map((option) => option.value));
       select.querySelectorAll("[data-choice]").forEach((option) => option.remove());
       for (const { value, label } of choices[select.dataset.choices]) {
         const option = new Option(label, value);
         option.dataset.choice = "";
+        option.selected = chosen.has(value);
         select.add(option);
       }
-      select.value = chosen;
-      if (select.selectedIndex < 0) select.selectedIndex = 0;
     });
   }
 
