@@ -31,6 +31,9 @@ Expectation = Literal["active", "inactive"]
 Outcome = Literal["active", "inactive", "inconclusive"]
 """What was measured: normalized maximum above, below, or between the two thresholds."""
 
+ReviewVerdict = Literal["approve", "reject"]
+"""What the user makes of what waits."""
+
 ExperimentKind = Literal[
     "positive", "negative_control", "minimal_pair", "near_miss", "context_ablation"
 ]
@@ -247,7 +250,7 @@ class Edits(Record):
 class Answer(Record):
     """What the user makes of an investigation that waits for review."""
 
-    verdict: Literal["approve", "reject"]
+    verdict: ReviewVerdict
     """`approve`: go on, with the edits; `reject`: end without an explanation."""
     edits: Edits = Edits()
 

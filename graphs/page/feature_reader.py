@@ -7,8 +7,15 @@ import json
 from graphs.page.calls import calls_of
 from graphs.page.exemplars import exemplar_groups, histogram
 from graphs.page.investigation import hypotheses_of, rounds_of
-from graphs.page.records import ClaimLine, ExemplarGroup, FeaturePage, ForkOrigin, Histogram
-from graphs.page.scores import headlines, is_evaluated, scores, written_texts
+from graphs.page.records import (
+    ClaimLine,
+    ExemplarGroup,
+    FeaturePage,
+    ForkOrigin,
+    Histogram,
+    ThreadSummary,
+)
+from graphs.page.scores import headlines, is_evaluated, scores, scores_of_runs, written_texts
 from graphs.page.summaries import (
     NO_SPENDING,
     NOTHING,
@@ -16,9 +23,10 @@ from graphs.page.summaries import (
     failures,
     newest,
     spending_of,
+    summaries,
     summary,
 )
-from graphs.page.threads import Thread
+from graphs.page.threads import Thread, threads_of
 from graphs.runs import Run, RunStore
 from graphs.services import evaluation_name
 from graphs.steering.wording import in_words
@@ -42,6 +50,7 @@ class FeatureReader:
         self._spending = spending_of(database, [run.name])
         self._judging = spending_of(database, [evaluation_name(run.name)])
         self._evaluated = is_evaluated(database)
+        self._threads = threads_of(database, RunStore(database).named(run.root))
 
     def page(self, thread: Thread) -> FeaturePage:
         """All that is shown of one thread."""
@@ -61,6 +70,7 @@ class FeatureReader:
         return FeaturePage(
             summary=summary(thread, progress, explained, failure, counts, spent, headlines(cells)),
             origin=self._origin(),
+            siblings=self._siblings(feature),
             failure=failure,
             stopped=known.get("stopped") or "",
             labels=tuple(said.get("labels", ())),
@@ -84,6 +94,13 @@ class FeatureReader:
             judge_calls=judging.calls,
             database=database.path,
         )
+
+    def _siblings(self, feature: int) -> tuple[ThreadSummary, ...]:
+        threads = [each for each in self._threads if each.feature == feature]
+        if len(threads) == 1:
+            return ()
+        _, cells = scores_of_runs(self._database, {each.run for each in threads})
+        return tuple(summaries(self._database, threads, cells))
 
     def _origin(self) -> ForkOrigin | None:
         forked = self._run.forked_from

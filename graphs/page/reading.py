@@ -49,6 +49,8 @@ def read_overview(
     store = RunStore(database)
     chosen = store.latest() if run is None else store.named(run)
     threads = chosen_threads(threads_of(database, chosen), features)
+    # A fork has its original's evidence, which would count twice.
+    originals = [thread for thread in threads if thread.fork is None] or threads
     judge, found = scores_of_runs(database, {thread.run for thread in threads})
     keys = [(thread.run, thread.feature) for thread in threads]
     return Overview(
@@ -56,8 +58,8 @@ def read_overview(
         threads=tuple(summaries(database, threads, found)),
         metrics=metrics_of(found[key] for key in keys if key in found),
         judge=judge,
-        most_refuted=_most_refuted(database, threads),
-        kinds=_kinds(database, threads),
+        most_refuted=_most_refuted(database, originals),
+        kinds=_kinds(database, originals),
         database=database.path,
     )
 

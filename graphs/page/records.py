@@ -266,6 +266,8 @@ class FeaturePage:
     summary: ThreadSummary
     origin: ForkOrigin | None
     """None for the original."""
+    siblings: tuple[ThreadSummary, ...]
+    """Original and forks, this thread among them; empty where nothing was forked."""
     failure: str | None
     stopped: str
     """Which budget ended it early; empty for none."""

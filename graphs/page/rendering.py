@@ -15,7 +15,7 @@ from markupsafe import Markup
 from graphs.page import plots
 from graphs.page.records import FeaturePage, Overview
 from graphs.page.scores import AGENTIC, HEADLINES, score_tables
-from graphs.page.shading import shaded_tokens, unquoted, visible
+from graphs.page.shading import sentence, shaded_tokens, unquoted, visible
 
 _HERE = Path(__file__).parent
 STYLE = (_HERE / "page.css").read_text(encoding="utf-8")
@@ -99,6 +99,7 @@ def _environment() -> Environment:
         shaded=shaded_tokens,
         visible=visible,
         content=unquoted,
+        sentence=sentence,
         percent=_percent,
         signed=lambda value: f"{value:+.2f}",
         two=lambda value: f"{value:.2f}",

@@ -36,6 +36,11 @@ def unquoted(text: str) -> Markup:
     return Markup(html.escape(text, quote=False))
 
 
+def sentence(text: str) -> Markup:
+    """The same of a sentence, in which no line ends between a quote and its token's space."""
+    return unquoted(re.sub(r"(?<![^\s(])(['\"]) ", "\\1\N{NO-BREAK SPACE}", text))
+
+
 def visible(token: str) -> str:
     """A token with line breaks and tabs as signs, and with dots for spaces if it has no other."""
     shown = token.translate(_VISIBLE)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,7 +22,12 @@ from graphs.terminal.grouped import GroupedCommand, ungrouped
 from tools.errors import EditRefused, NothingWaits
 
 if TYPE_CHECKING:
-    pass
+    from graphs.records import Answer, ReviewVerdict
+    from graphs.runs import Run
+    from graphs.steering.review import Waiting
+    from graphs.steering.words import Words
+    from tools.activations import Subject
+    from tools.database import Database
 
 app = typer.Typer()
 
@@ -95,7 +102,7 @@ def fork(
     from graphs.runs import RunStore
     from graphs.steering.fork import fork as make_fork
     from graphs.steering.fork import fork_config
-    from graphs.steering.words import edits_of
+    from graphs.steering.words import Words, edits_of
     from graphs.storage import open_database
     from graphs.subjects import Subjects
     from graphs.terminal.running import finish, leave
@@ -109,9 +116,9 @@ def fork(
             at=at,
             edits=edits_of(
                 fork_config(origin.config, feature, settings),
-                add=add_hypothesis or [],
-                drop=drop or [],
-                experiments=_tests(add_experiment),
+                Words(
+                    add=add_hypothesis or (), drop=drop or (), experiments=_tests(add_experiment)
+                ),
             ),
             settings=settings,
             name=name,
@@ -148,8 +155,7 @@ def review(
     With --approve or --reject, or with changes, which approve the rest, as a script does; else in a
     conversation, or, where there is no terminal to talk in, what waits is listed.
     """
-    from graphs.records import Answer
-    from graphs.steering.words import edits_of
+    from graphs.steering.words import Words
     from graphs.storage import open_database
     from graphs.terminal.reviewing import print_waiting
 
@@ -164,17 +170,13 @@ def review(
             return
         _check_answer(database, found, approve=approve, reject=reject, changed=changed)
 
-        def answer_for(config: RunConfig) -> Answer:
-            edits = edits_of(
-                config,
-                add=add or [],
-                reword=[(id, text) for id, text in ungrouped(edit)],
-                drop=drop or [],
-                experiments=_tests(add_experiment),
-            )
-            return Answer(verdict="reject" if reject else "approve", edits=edits)
-
-        _answer(database, found, answer_for)
+        words = Words(
+            add=add or (),
+            reword=[(id, text) for id, text in ungrouped(edit)],
+            drop=drop or (),
+            experiments=_tests(add_experiment),
+        )
+        _answer(database, found, "reject" if reject else "approve", words)
 
 
 def _tests(values: list[str] | None) -> list[tuple[str, str, str]]:
@@ -224,11 +226,16 @@ def _check_answer(
 
 
 def _answer(
-    database: Database, found: Sequence[Waiting], answer_for: Callable[[RunConfig], Answer]
+    database: Database,
+    found: Sequence[Waiting],
+    verdict: ReviewVerdict,
+    words: Words,
 ) -> None:
     """Store an answer for each, then go on with their runs."""
+    from graphs.records import Answer
     from graphs.runs import RunStore
     from graphs.steering.review import answer
+    from graphs.steering.words import edits_of
     from graphs.subjects import Subjects
     from graphs.terminal.running import go_on
 
@@ -237,7 +244,8 @@ def _answer(
     runs = {each.run: RunStore(database).named(each.run) for each in found}
     for each in found:
         config = runs[each.run].config
-        answer(database, each.thread, answer_for(config), partial(subjects.load, config.subject))
+        given = Answer(verdict=verdict, edits=edits_of(config, words))
+        answer(database, each.thread, given, partial(subjects.load, config.subject))
     go_on(database, list(runs.values()), subjects)
 
 

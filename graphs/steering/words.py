@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 from pydantic import ValidationError
@@ -32,22 +33,22 @@ _SENTENCE = re.compile(
 _ESCAPES = {"\\n": "\n", "\\t": "\t", "\\r": "\r", "\\\\": "\\", "\\'": "'", '\\"': '"'}
 
 
-def edits_of(
-    config: RunConfig,
-    *,
-    add: Sequence[str] = (),
-    reword: Sequence[tuple[str, str]] = (),
-    drop: Sequence[str] = (),
-    experiments: Sequence[tuple[str, str, str]] = (),
-) -> Edits:
-    """The edits that the user's words ask for.
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Edits as they are typed."""
 
-    Args:
-        config: Of the run or fork that they are for: who designs its experiments?
-        add: New hypotheses, as `RULE_HELP` says.
-        reword: Ids of hypotheses, each with its new words.
-        drop: Ids of hypotheses.
-        experiments: Id of a hypothesis, text, and `active` or `inactive`.
+    add: Sequence[str] = ()
+    """New hypotheses, as `RULE_HELP` says."""
+    reword: Sequence[tuple[str, str]] = ()
+    """Ids of hypotheses, each with its new words."""
+    drop: Sequence[str] = ()
+    """Ids of hypotheses."""
+    experiments: Sequence[tuple[str, str, str]] = ()
+    """Id of a hypothesis, text, and `active` or `inactive`."""
+
+
+def edits_of(config: RunConfig, words: Words) -> Edits:
+    """The edits that the user's words ask for, in a run or fork of that configuration.
 
     Raises:
         EditRefused: something cannot be read, or could not be tested.
@@ -55,14 +56,15 @@ def edits_of(
     """
     designer = config.policy_of("design_experiments")
     return Edits(
-        add=tuple(_testable(text, designer) for text in add),
+        add=tuple(_testable(text, designer) for text in words.add),
         reword=tuple(
-            Rewording(hypothesis=id, proposal=_testable(text, designer)) for id, text in reword
+            Rewording(hypothesis=id, proposal=_testable(text, designer))
+            for id, text in words.reword
         ),
-        drop=tuple(drop),
+        drop=tuple(words.drop),
         experiments=tuple(
             NewExperiment(hypothesis=id, text=text, predicted=_expectation(predicted))
-            for id, text, predicted in experiments
+            for id, text, predicted in words.experiments
         ),
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, ClassVar
 
-import typer
 from typer.core import TyperCommand
 
 from tools.errors import EditRefused
@@ -32,7 +32,7 @@ class GroupedCommand(TyperCommand):
                 break
             if arg in self.words:
                 number = self.words[arg]
-                group = [word for word, _ in zip(rest, range(number), strict=False)]
+                group = list(islice(rest, number))
                 if len(group) < number:
                     raise EditRefused(f"{arg} takes {number} words; see saesage {self.name} --help")
                 joined.append(json.dumps(group))
@@ -42,8 +42,3 @@ class GroupedCommand(TyperCommand):
 def ungrouped(values: list[str] | None) -> list[tuple[str, ...]]:
     """The words of each time that the option was given."""
     return [tuple(json.loads(value)) for value in values or ()]
-
-
-Experiments = typer.Option(
-    metavar="H TEXT active|inactive", help="Test a hypothesis on a text of yours; repeatable."
-)

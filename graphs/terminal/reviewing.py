@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 
 import typer
@@ -12,7 +11,7 @@ from rich.text import Text
 from graphs.config import RunConfig
 from graphs.records import Answer, Edits
 from graphs.steering.review import Waiting
-from graphs.steering.words import edits_of
+from graphs.steering.words import Words, edits_of
 from graphs.terminal.show import STATUS_STYLE, print_json
 from tools.errors import EditRefused, SaesageError
 
@@ -79,19 +78,19 @@ def _what() -> Edits:
 
 def _reword(config: RunConfig, words: str) -> Edits:
     id, _, text = words.partition(" ")
-    return edits_of(config, reword=[(id, text)])
+    return edits_of(config, Words(reword=[(id, text)]))
 
 
 def _test(config: RunConfig, words: str) -> Edits:
     id, _, rest = words.partition(" ")
     predicted, _, text = rest.partition(" ")
-    return edits_of(config, experiments=[(id, text, predicted)])
+    return edits_of(config, Words(experiments=[(id, text, predicted)]))
 
 
 _EDITS: Mapping[str, Callable[[RunConfig, str], Edits]] = {
-    "add": lambda config, words: edits_of(config, add=[words]),
+    "add": lambda config, words: edits_of(config, Words(add=[words])),
     "edit": _reword,
-    "drop": lambda config, words: edits_of(config, drop=shlex.split(words)),
+    "drop": lambda config, words: edits_of(config, Words(drop=words.split())),
     "test": _test,
 }
 
