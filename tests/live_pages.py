@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -12,37 +12,13 @@ import httpx
 from graphs.config import RunConfig, parse_config
 from graphs.live.page_server import LivePage, live_page
 from graphs.live.server import bound
-from graphs.policies.protocols import Case, Dossier, Setback
-from graphs.policies.symbolic import SymbolicPolicy
-from graphs.records import Design
 from graphs.run import finish_run
 from graphs.runs import Run, RunStore
-from tests.fakes import DEFAULT_FEATURES, FakeSubject, Planted, fake_corpus
+from tests.fakes import fake_corpus
 from tools.database import Database
 
-RETURN, DIGITS, ANIMALS, PETS = 0, 1, 6, 8
-"""Features of `subject`: the first are those of `tests.fakes.FakeSubject`."""
-
-
-def subject() -> FakeSubject:
-    """One more feature, which fires equally on either of two words."""
-    pets = Planted("pets", lambda tokens: [8.0 * (t.strip() in ("cat", "dog")) for t in tokens])
-    return FakeSubject((*DEFAULT_FEATURES, pets))
-
-
-class Gullible(SymbolicPolicy):
-    """Designs only what a hypothesis expects to fire: nothing that could tell that it is narrow."""
-
-    def design_experiments(
-        self, dossier: Dossier, case: Case, room: int
-    ) -> Sequence[Design | Setback]:
-        designs = super().design_experiments(dossier, case, room)
-        return [
-            each
-            for each in designs
-            if isinstance(each, Setback)
-            or all(trial.predicted == "active" for trial in each.trials)
-        ]
+RETURN, DIGITS, NONE_AFTER_IS, ANIMALS = 0, 1, 4, 6
+"""Features of `tests.fakes.FakeSubject`."""
 
 
 class Pausing:
@@ -63,13 +39,14 @@ class Pausing:
 
 def live_config(folder: Path, features: list[int]) -> RunConfig:
     corpus = folder / "corpus.txt"
-    corpus.write_text("\n\n\n".join(fake_corpus(n_documents=40)))
+    texts = (f"{text} the value is None, return None." for text in fake_corpus(n_documents=40))
+    corpus.write_text("\n\n\n".join(texts))
     return parse_config(
         {
-            "subject": {"factory": "tests.live_pages:subject"},
+            "subject": {"factory": "tests.fakes:FakeSubject"},
             "corpus": {"source": str(corpus), "max_tokens": 8_000},
             "features": features,
-            "budget": {"rounds": 4, "experiments": 60},
+            "budget": {"rounds": 8, "experiments": 80},
             "database": str(folder / "live.duckdb"),
             "concurrency": 1,
         }

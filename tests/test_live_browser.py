@@ -18,7 +18,15 @@ from graphs.runs import Run, RunStore
 from graphs.steering.history import history
 from graphs.storage import open_database
 from tests.chromium import PHONE, browser, opened
-from tests.live_pages import DIGITS, PETS, RETURN, Pausing, finished_run, live_config, served
+from tests.live_pages import (
+    DIGITS,
+    NONE_AFTER_IS,
+    RETURN,
+    Pausing,
+    finished_run,
+    live_config,
+    served,
+)
 from tools.database import Database
 
 __all__ = ["browser"]
@@ -161,58 +169,61 @@ def fork(tab: Page, **fields: str | list[str]) -> None:
 def test_a_wrong_explanation_is_corrected_by_one_experiment(
     browser: Browser, tmp_path: Path
 ) -> None:
-    config = live_config(tmp_path, [PETS])
+    config = live_config(tmp_path, [NONE_AFTER_IS])
     with (
         open_database(config.database, create=True) as database,
         served(database) as page,
     ):
         run = finished_run(database, config)
         original = list(export_lines(Findings(database), run))
-        thread = thread_of(run.name, PETS)
+        thread = thread_of(run.name, NONE_AFTER_IS)
         begun = next(e for e in history(database, thread) if e.node == "generate_hypotheses")
-        rivals = [h["id"] for h in Findings(database).hypotheses(run, PETS) if not h["round"]]
+        rivals = [
+            h["id"] for h in Findings(database).hypotheses(run, NONE_AFTER_IS) if not h["round"]
+        ]
         with opened(browser, address(page, f"/feature/{thread}")) as tab:
-            title = tab.locator("article h2").first
-            expect(title).to_contain_text("dog")
-            # Half of the truth, and nobody designs a text that could tell.
+            title, status = tab.locator("article h2").first, tab.locator("article .badge").first
+            expect(title).to_contain_text("is")
+            # Half of the truth, and tests that could not tell.
             fork(
                 tab,
                 at=begun.checkpoint,
-                statement="Fires on ' cat'.",
+                statement="Fires on ' None'.",
                 drop=rivals,
-                setting="policies.design_experiments=tests.live_pages:Gullible",
+                setting="policies.design_experiments=tests.policies:Credulous",
                 name="wrong",
             )
             expect(tab).to_have_url(re.compile("~wrong/"))
-            expect(title).to_contain_text("cat", timeout=30_000)
-            expect(title).not_to_contain_text("dog")
-            expect(tab.locator("article .badge").first).to_have_text("explained")
-            # One text on which it is wrong.
+            expect(status).to_have_text("explained", timeout=30_000)
+            expect(title).to_have_text("Fires on the token ' None'.")
+            # One text for the rival that nobody tested, and a designer who follows it up.
             fork(
                 tab,
-                tested=f"H{len(rivals) + 1}",
-                text="the dog",
+                tested=f"H{len(rivals) + 2}",
+                text="return None",
                 predicted="inactive",
+                setting="policies.design_experiments=symbolic",
                 name="right",
             )
             expect(tab).to_have_url(re.compile("~right/"))
-            expect(title).to_contain_text("dog", timeout=30_000)
-            expect(title).to_contain_text("cat")
-            expect(tab.locator("article .badge").first).to_have_text("explained")
-            expect(tab.locator(".live-family tbody tr")).to_have_count(3)
+            expect(status).to_have_text("explained", timeout=30_000)
+            expect(title).to_have_text("Fires on the token ' None' right after the token ' is'.")
+            expect(tab.locator("table.siblings tbody tr")).to_have_count(3)
             tab.get_by_role("link", name="All features", exact=True).click()
             expect(tab.locator("table.features tbody tr")).to_have_count(3)
         assert list(export_lines(Findings(database), run)) == original
 
 
 def test_a_feature_that_waits_is_answered_from_the_page(browser: Browser, tmp_path: Path) -> None:
-    config = live_config(tmp_path, [PETS]).model_copy(update={"review": ("after-hypotheses",)})
+    config = live_config(tmp_path, [NONE_AFTER_IS]).model_copy(
+        update={"review": ("after-hypotheses",)}
+    )
     with (
         open_database(config.database, create=True) as database,
         served(database) as page,
     ):
         run = finished_run(database, config)
-        url = address(page, f"/feature/{thread_of(run.name, PETS)}")
+        url = address(page, f"/feature/{thread_of(run.name, NONE_AFTER_IS)}")
         with opened(browser, url, refused=422) as tab:
             waits = tab.get_by_text("This feature waits for your review")
             expect(waits).to_be_visible()
@@ -224,6 +235,6 @@ def test_a_feature_that_waits_is_answered_from_the_page(browser: Browser, tmp_pa
             expect(tab.get_by_role("alert")).to_contain_text("no rule")
             form.get_by_label("What it says").fill("Fires on ' tree'.")
             form.get_by_role("button", name="Approve").click()
-            expect(tab.locator("article h2").first).to_contain_text("dog", timeout=30_000)
+            expect(tab.locator("article .badge").first).to_have_text("explained", timeout=30_000)
             expect(tab.locator("article")).to_contain_text("tree")
             expect(waits).to_be_hidden()

@@ -112,15 +112,9 @@ def feature_fragment(reader: Database, thread: str) -> Markup:
     Raises:
         RunNotFound: there is no such thread.
     """
-    name, feature = split_thread(thread)
-    root = RunStore(reader).named(name).root
     with reader.transaction():
         page = read_feature(reader, thread)
-        threads = read_overview(reader, [feature], root).threads
-    family = Markup()
-    if len(threads) > 1:
-        family = _rendered("family.html", threads=threads, thread=thread)
-    return family + Markup(feature_html(page))
+    return Markup(feature_html(page))
 
 
 def error_page(message: str) -> str:

@@ -15,29 +15,21 @@ from graphs.steering.checkpoints import find_checkpoint, moment, placed
 from graphs.steering.fork import fork, fork_config
 from graphs.steering.history import history
 from graphs.steering.review import answer
-from graphs.steering.words import edits_of
+from graphs.steering.words import Words, edits_of
 from tools.database import Database
 
 NEW = "new"
 """What a form calls the first hypothesis that it adds itself."""
 
 
-class NewTest(Form):
-    """A text that is to test a hypothesis."""
-
-    hypothesis: str
-    text: str
-    predicted: str
-
-
 class EditsForm(Form):
-    """Changes of an investigation, in its reader's words."""
+    """Changes of an investigation: see `graphs.steering.words.Words`."""
 
     add: tuple[str, ...] = ()
     reword: tuple[tuple[str, str], ...] = ()
-    """Hypotheses, each with its new words."""
     drop: tuple[str, ...] = ()
-    experiments: tuple[NewTest, ...] = ()
+    experiments: tuple[tuple[str, str, str], ...] = ()
+    """The hypothesis may be `NEW`."""
 
 
 class ForkForm(Form):
@@ -80,7 +72,7 @@ class Steering:
             form.thread,
             lambda: self._workshop.instrument(run).subject,
             at=form.at,
-            edits=edits_of(config, **self._words(form.thread, form.at, form.edits)),
+            edits=edits_of(config, self._words(form.thread, form.at, form.edits)),
             settings=form.settings,
             name=form.name,
         )
@@ -97,7 +89,7 @@ class Steering:
         # A rejection changes nothing else.
         edits = Edits()
         if form.verdict == "approve":
-            edits = edits_of(run.config, **self._words(form.thread, None, form.edits))
+            edits = edits_of(run.config, self._words(form.thread, None, form.edits))
         answer(
             self._database,
             form.thread,
@@ -110,22 +102,17 @@ class Steering:
         run, feature = split_thread(thread)
         return RunStore(self._database).named(run), feature
 
-    def _words(self, thread: str, at: str | None, edits: EditsForm) -> dict[str, Any]:
-        """What `edits_of` takes, with the id that the first new hypothesis will get for `NEW`."""
-        tests = edits.experiments
-        new = NEW
-        if any(test.hypothesis == NEW for test in tests):
+    def _words(self, thread: str, at: str | None, edits: EditsForm) -> Words:
+        """The edits, with the id that the first new hypothesis will get in place of `NEW`."""
+        ids = {NEW: NEW}
+        if any(test[0] == NEW for test in edits.experiments):
             there = moment(self._database, thread, find_checkpoint(self._database, thread, at))
-            new = f"H{len(there.state['hypotheses']) + 1}"
-        return {
-            "add": edits.add,
-            "reword": edits.reword,
-            "drop": edits.drop,
-            "experiments": [
-                (new if test.hypothesis == NEW else test.hypothesis, test.text, test.predicted)
-                for test in tests
-            ],
-        }
+            ids[NEW] = f"H{len(there.state['hypotheses']) + 1}"
+        experiments = [
+            (ids.get(hypothesis, hypothesis), text, predicted)
+            for hypothesis, text, predicted in edits.experiments
+        ]
+        return Words(edits.add, edits.reword, edits.drop, experiments)
 
 
 def choices(reader: Database, thread: str) -> dict[str, Any]:

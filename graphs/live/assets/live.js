@@ -56,7 +56,7 @@
         reword: review && reworded.value ? [[reworded.value, rewording.value.trim()]] : [],
         drop: [...drop.selectedOptions].map((option) => option.value),
         experiments: tested.value
-          ? [{ hypothesis: tested.value, text: text.value, predicted: predicted.value }]
+          ? [[tested.value, text.value, predicted.value]]
           : [],
       };
       const thread = live.dataset.thread;
