@@ -181,6 +181,38 @@ def test_what_is_not_there_is_told_in_words(client: httpx.Client, run: Run) -> N
     assert client.get("/probe").status_code == 405
 
 
+@pytest.mark.parametrize(
+    ("path", "form", "status", "told"),
+    [
+        ("/fork", {"at": "77"}, 422, "no checkpoint '77'"),
+        ("/fork", {}, 422, "nothing is changed"),
+        ("/fork", {"edits": {"drop": ["H99"]}}, 422, "no hypothesis H99"),
+        ("/fork", {"edits": {"add": ["fires when it rains"]}}, 422, "no rule"),
+        ("/fork", {"edits": {"experiments": [["H1", "", "active"]]}}, 422, "0 tokens"),
+        ("/fork", {"edits": {"experiments": [["H1", "return", "maybe"]]}}, 422, "maybe"),
+        ("/fork", {"settings": ["seed=3"]}, 422, "seed"),
+        ("/fork", {"thread": "nobody/0"}, 404, "nobody"),
+        ("/fork", {"thread": "nobody"}, 404, "nobody"),
+        ("/review", {"verdict": "approve"}, 422, "does not wait"),
+        ("/review", {"verdict": "perhaps"}, 422, "verdict"),
+    ],
+)
+def test_steering_that_cannot_be_done_is_told_why_and_changes_nothing(
+    client: httpx.Client,
+    database: Database,
+    run: Run,
+    path: str,
+    form: dict[str, Any],
+    status: int,
+    told: str,
+) -> None:
+    before = len(RunStore(database).all())
+    answer = client.post(path, json={"thread": thread_of(run.name, RETURN), **form})
+    assert answer.status_code == status
+    assert told in answer.json()["error"]
+    assert len(RunStore(database).all()) == before
+
+
 def events(client: httpx.Client, since: str, **headers: str) -> Iterator[tuple[str, Any]]:
     """Mark and content of each change."""
     with client.stream("GET", "/events", params={"since": since}, headers=headers) as answer:
@@ -243,6 +275,8 @@ def test_a_feature_is_seen_while_it_runs(tmp_path: Path) -> None:
             assert any(thread in change["threads"] for _, change in coming)
             assert pausing.reached.wait(60)
             assert "running" in client.get(f"/fragment/feature/{thread}").text
+            busy = client.post("/fork", json={"thread": thread, "settings": ["budget.rounds=9"]})
+            assert (busy.status_code, "wait" in busy.json()["error"]) == (422, True)
             # The run has the subject loaded: a probe is answered meanwhile.
             assert client.post("/probe", json=probe(run, "return")).json()["activations"][0] > 0
             pausing.before = ""
