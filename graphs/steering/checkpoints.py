@@ -1,29 +1,14 @@
-"""Checkpoints as the user names them, and the state that each holds."""
+"""Checkpoints as the user names them; light enough for the commands that only read."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from graphs.checkpointer import DuckDBSaver, strict_serializer
 from graphs.projection import split_thread
-from graphs.records import RECORD_TYPES
-from graphs.state import ExplainState
 from tools.database import Database
 from tools.errors import CheckpointNotFound
-
-BRANCH_TO = "branch:to:"
-"""How LangGraph calls the channel that makes a node run next."""
-
-
-class Moment(NamedTuple):
-    """An investigation as one checkpoint has it."""
-
-    checkpoint: str
-    state: ExplainState
-    next: str | None
-    """The node that runs next; None where it ended."""
 
 
 class Placed(NamedTuple):
@@ -79,25 +64,6 @@ def find_checkpoint(database: Database, thread: str, at: str | None) -> str:
             f"`saesage history` lists them: steps 1 to {known[-1].step}."
         )
     return meant[0].checkpoint
-
-
-def moment(database: Database, thread: str, checkpoint: str) -> Moment:
-    """The state that a checkpoint holds, and what would run next.
-
-    Raises:
-        CheckpointNotFound: the thread has no such checkpoint.
-    """
-    saver = DuckDBSaver(database, serde=strict_serializer(RECORD_TYPES))
-    found = saver.get_tuple(
-        {"configurable": {"thread_id": thread, "checkpoint_ns": "", "checkpoint_id": checkpoint}}
-    )
-    if found is None:
-        raise CheckpointNotFound(f"there is no checkpoint {checkpoint} of {thread}.")
-    values = found.checkpoint["channel_values"]
-    state = {key: values.get(key) for key in ExplainState.__annotations__}
-    branches = (name for name in values if name.startswith(BRANCH_TO))
-    node = next((name.removeprefix(BRANCH_TO) for name in branches), None)
-    return Moment(checkpoint, cast("ExplainState", state), node)
 
 
 def _node(seen: Mapping[str, Any], before: Mapping[str, Any]) -> str | None:

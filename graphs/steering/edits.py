@@ -159,12 +159,12 @@ def _experiments(
 def _check_budget(state: ExplainState, edits: Edits, limits: Limits) -> None:
     """Refuse what could not be tested: a new hypothesis would be closed without a test."""
     room = limits.experiments - len(state["experiments"]) - len(edits.experiments)
-    if room < 0:
+    if edits.experiments and room < 0:
         raise EditRefused(
             f"the budget of {limits.experiments} experiments has no room for these tests; "
             "raise it, as in fork --set budget.experiments=300."
         )
-    if (edits.add or edits.reword) and (limits.used_up(state) or room == 0):
+    if (edits.add or edits.reword) and (limits.used_up(state) or room <= 0):
         raise EditRefused(
             f"the budget of {limits.rounds} rounds and {limits.experiments} experiments is used "
             "up, so that a new hypothesis could not be tested; raise it, as in "

@@ -23,8 +23,9 @@ from graphs.records import Edits, ForkedFrom
 from graphs.routing import where_to_test
 from graphs.runs import FORK_MARK, Run, RunStore
 from graphs.state import ExplainState
-from graphs.steering.checkpoints import BRANCH_TO, Moment, find_checkpoint, moment
+from graphs.steering.checkpoints import find_checkpoint
 from graphs.steering.edits import NO_EDITS, check_texts, edited
+from graphs.steering.moments import BRANCH_TO, Moment, moment
 from tools.activations import Tokenization
 from tools.database import Database
 from tools.errors import EditRefused, FeatureBusy

@@ -19,7 +19,7 @@ Row = dict[str, Any]
 ByCheckpoint = Mapping[str, Sequence[Row]]
 
 _COLUMNS = {
-    "feature": "status, round, stopped, recorded_at",
+    "feature": "status, round, stopped, recorded_at, n_tokens, n_active_tokens",
     "hypotheses": "id, status, parent",
     "experiments": "hypothesis",
     "observations": "supports",
@@ -95,8 +95,12 @@ def _entry(
         *_experiments(rows["experiments"]),
         *_observations(rows["observations"]),
     ]
-    if each.parent is None and origin is not None:
-        changes = [f"forked from {origin.thread}", *origin.settings, *in_words(origin.edits)]
+    if each.parent is None:
+        changes = ["begun"] if origin is None else _origin(origin)
+    if each.node == "gather_exemplars":
+        changes.append(
+            f"fires on {progress['n_active_tokens']:,} of {progress['n_tokens']:,} corpus tokens"
+        )
     if progress["status"] in _ENDS:
         changes.append(_ENDS[progress["status"]])
     changes += [f"{progress['status']}: {row['description']}" for row in rows["explanations"]]
@@ -112,6 +116,10 @@ def _entry(
         when=progress["recorded_at"],
         changes=tuple(changes),
     )
+
+
+def _origin(origin: ForkedFrom) -> list[str]:
+    return [f"forked off {origin.thread}", *origin.settings, *in_words(origin.edits)]
 
 
 def _hypotheses(rows: Sequence[Row], statuses: dict[str, str]) -> list[str]:

@@ -9,8 +9,9 @@ from graphs.context import limits_of
 from graphs.projection import split_thread, thread_of
 from graphs.records import Answer, Hypothesis, ReviewPoint
 from graphs.runs import RunStore
-from graphs.steering.checkpoints import find_checkpoint, moment
+from graphs.steering.checkpoints import find_checkpoint
 from graphs.steering.edits import check_texts, edited
+from graphs.steering.moments import moment
 from tools.activations import Tokenization
 from tools.database import Database
 from tools.errors import NothingWaits

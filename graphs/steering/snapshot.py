@@ -10,7 +10,8 @@ from graphs.projection import thread_of
 from graphs.records import Explanation, FeatureScale
 from graphs.runs import Run
 from graphs.state import ExplainState
-from graphs.steering.checkpoints import find_checkpoint, moment
+from graphs.steering.checkpoints import find_checkpoint
+from graphs.steering.moments import moment
 from tools.database import Database
 
 _MEASURED = {"tokens", "activations", "max_activation", "normalized", "outcome", "supports"}

@@ -10,8 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from graphs.findings import Findings, Row, Snapshot
+from graphs.projection import split_thread
 from graphs.records import ForkedFrom
-from graphs.runs import Run, RunStore
+from graphs.runs import FORK_MARK, Run, RunStore
+from graphs.steering.checkpoints import placed
 from graphs.steering.wording import in_words
 from tools.database import Database
 
@@ -19,11 +21,17 @@ BESIDE = 3
 """Investigations side by side; of more, each further table begins with the original again."""
 
 
+CLIPPED = 50
+"""Characters of a statement that are shown."""
+
+
 class Member(NamedTuple):
     """One of the investigations that are compared."""
 
     run: Run
     found: Snapshot
+    step: int | None
+    """Of the history of what it was forked off; None for the original."""
     scores: list[Row]
     """Metric and value, of the explanation that the investigation came to."""
 
@@ -46,7 +54,12 @@ def family(database: Database, run: Run, feature: int) -> list[Member]:
     store, findings = RunStore(database), Findings(database)
     runs = [store.named(run.root), *store.forks(run, feature)]
     return [
-        Member(each, findings.snapshot(each, feature), _scores(database, each, feature))
+        Member(
+            run=each,
+            found=findings.snapshot(each, feature),
+            step=_step(database, each.forked_from),
+            scores=_scores(database, each, feature),
+        )
         for each in runs
     ]
 
@@ -65,7 +78,7 @@ def _table(members: Sequence[Member]) -> Table:
     for member in members:
         table.add_column(Text(_name(member.run)), ratio=1, overflow="fold")
     rows = [member.found.feature for member in members]
-    table.add_row("forked", *(_origin(member.run) for member in members))
+    table.add_row("forked", *(_origin(member) for member in members))
     table.add_row("status", *(Text(_status(row)) for row in rows))
     table.add_row("explanation", *(Text(row["description"] or "none") for row in rows))
     table.add_row("hypotheses", *(_verdicts(member.found.hypotheses) for member in members))
@@ -79,14 +92,21 @@ def _name(run: Run) -> str:
     return "original" if run.forked_from is None else run.short_name
 
 
-def _origin(run: Run) -> Text:
-    origin: ForkedFrom | None = run.forked_from
+def _origin(member: Member) -> Text:
+    origin = member.run.forked_from
     if origin is None:
         return Text("")
-    parent = origin.thread.rpartition("/")[0]
-    of = f"off {parent.rpartition('~')[2]}" if "~" in parent else "off the original"
-    lines = [f"{of} at {origin.checkpoint}", *origin.settings, *in_words(origin.edits)]
+    parent, _ = split_thread(origin.thread)
+    of = parent.rpartition(FORK_MARK)[2] if FORK_MARK in parent else "the original"
+    lines = [f"off {of} at step {member.step}", *origin.settings, *in_words(origin.edits)]
     return Text("\n".join(lines))
+
+
+def _step(database: Database, origin: ForkedFrom | None) -> int | None:
+    if origin is None:
+        return None
+    steps = {each.checkpoint: each.step for each in placed(database, origin.thread)}
+    return steps.get(origin.checkpoint)
 
 
 def _status(row: Row) -> str:
@@ -96,7 +116,13 @@ def _status(row: Row) -> str:
 
 
 def _verdicts(hypotheses: Sequence[Row]) -> Text:
-    return Text("\n".join(f"{h['id']} {h['status']}: {h['statement']}" for h in hypotheses))
+    """One line or two for each: `show` has them in full."""
+    lines = (f"{h['id']} {h['status']}: {_clipped(h['statement'])}" for h in hypotheses)
+    return Text("\n".join(lines))
+
+
+def _clipped(statement: str) -> str:
+    return statement if len(statement) <= CLIPPED else f"{statement[: CLIPPED - 1]}…"
 
 
 def _listed(scores: Sequence[Row]) -> Text:
