@@ -75,7 +75,7 @@ def read_feature(database: Database, thread: str) -> FeaturePage:
         RunNotFound: there is no such thread.
     """
     run, found = thread_named(database, thread)
-    return FeatureReader(database, run).page(found)
+    return FeatureReader(database, run, [thread]).page(found)
 
 
 def _run_facts(database: Database, run: Run) -> RunFacts:

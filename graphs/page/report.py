@@ -28,8 +28,10 @@ def report_html(
     overview = read_overview(database, features, run)
     store = RunStore(database)
     threads = chosen_threads(threads_of(database, store.named(overview.run.name)), features)
-    names = dict.fromkeys(thread.run for thread in threads)
-    readers = {name: FeatureReader(database, store.named(name)) for name in names}
+    ids: dict[str, list[str]] = {}
+    for thread in threads:
+        ids.setdefault(thread.run, []).append(thread.id)
+    readers = {name: FeatureReader(database, store.named(name), ids[name]) for name in ids}
     articles = (feature_html(readers[thread.run].page(thread)) for thread in threads)
     body = "\n".join((overview_html(overview), *articles))
     return document(f"saesage: {overview.run.model}", body)
