@@ -13,8 +13,9 @@ import duckdb
 import pytest
 
 from graphs.findings import Findings
+from graphs.page.overview import Overview
 from graphs.page.reading import read_feature, read_overview
-from graphs.page.records import FeaturePage, Overview
+from graphs.page.records import FeaturePage
 from graphs.page.rendering import document, feature_html, overview_html
 from graphs.page.shading import shaded_tokens
 from graphs.runs import RunStore

@@ -34,6 +34,9 @@ def test_prompts_and_replies_are_shown_with_their_cost(
     assert row.spending.cost is not None
     assert f"${row.spending.cost:.3g}" in overview_html(overview)
     html = feature_html(page)
+    for call in page.calls:
+        assert f'href="#prompt-{call.messages[0].digest}"' in html
+        assert html.count(f'id="prompt-{call.messages[0].digest}"') == 1
     assert html.count("<h4>reply</h4>") == len(asked)
     for call in page.calls:
         assert [message.role for message in call.messages][0] == "system"

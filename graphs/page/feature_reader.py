@@ -8,14 +8,8 @@ from collections.abc import Iterable, Sequence
 from graphs.page.calls import calls_of
 from graphs.page.exemplars import exemplar_groups, histogram
 from graphs.page.investigation import evidence_of, hypotheses_of, rounds_of
-from graphs.page.records import (
-    ClaimLine,
-    ExemplarGroup,
-    FeaturePage,
-    ForkOrigin,
-    Histogram,
-    ThreadSummary,
-)
+from graphs.page.overview import ThreadSummary
+from graphs.page.records import ClaimLine, ExemplarGroup, FeaturePage, ForkOrigin, Histogram
 from graphs.page.scores import headlines, is_evaluated, scores, scores_of_runs, written_texts
 from graphs.page.summaries import (
     NO_SPENDING,

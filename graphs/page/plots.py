@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, quantiles
 
-from graphs.page.records import Histogram, HypothesisNode, ScoreCell, ThreadSummary
+from graphs.page.overview import ScoreCell, ThreadSummary
+from graphs.page.records import Histogram, HypothesisNode
 from graphs.page.scores import AGENTIC
 
 BASELINE = "one_shot"

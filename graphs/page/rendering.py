@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from graphs.page import plots
-from graphs.page.records import FeaturePage, Overview
+from graphs.page.overview import Overview
+from graphs.page.records import FeaturePage, Message
 from graphs.page.scores import AGENTIC, HEADLINES, score_tables
 from graphs.page.shading import sentence, shaded_tokens, unquoted, visible
 
@@ -39,9 +41,20 @@ def overview_html(overview: Overview) -> str:
     return _render("overview.html", overview=overview)
 
 
-def feature_html(page: FeaturePage) -> str:
-    """One thread as an `<article>` whose id is its anchor."""
-    return _render("feature.html", page=page)
+def feature_html(page: FeaturePage, *, with_prompts: bool = True) -> str:
+    """One thread as an `<article>` whose id is its anchor.
+
+    Args:
+        page: what to show.
+        with_prompts: whether it holds the system prompts that its calls link to; else
+            `prompts_html` must stand beside it.
+    """
+    return _render("feature.html", page=page, with_prompts=with_prompts)
+
+
+def prompts_html(prompts: Mapping[str, Message]) -> str:
+    """System prompts by digest, for features that go without; empty if there are none."""
+    return _render("prompts.html", prompts=prompts)
 
 
 def document(title: str, body: str, live: Live | None = None) -> str:

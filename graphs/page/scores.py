@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphs.page.records import ScoreCell, WrittenText
+from graphs.page.overview import ScoreCell
+from graphs.page.records import WrittenText
 from tools.database import Database
 
 HEADLINES: dict[str, str] = {
