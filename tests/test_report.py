@@ -12,8 +12,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from evaluation.comparison import compare_run
 from graphs.findings import Findings
 from graphs.page.overview import Overview
+from graphs.page.plots import distributions
 from graphs.page.reading import read_feature, read_overview
 from graphs.page.records import FeaturePage
 from graphs.page.rendering import document, feature_html, overview_html
@@ -143,6 +145,25 @@ def test_scores_are_shown_with_what_was_written(page: FeaturePage) -> None:
     assert f"{cell.value:.2f}<i>{cell.low:.2f} " in html
     assert any(text.wanted == "active" and text.normalized > 0.5 for text in page.written)
     assert "Not available for this subject" in html
+
+
+def test_means_are_those_that_compare_prints(
+    path: Path, pages: tuple[Overview, list[FeaturePage]]
+) -> None:
+    with open_database(str(path), create=False) as database:
+        comparison = compare_run(database, RunStore(database).latest())
+    expected = {
+        (each.metric, standing.explainer): standing.mean.value
+        for each in comparison.metrics
+        for standing in each.standings
+        if standing.mean is not None
+    }
+    overview, _ = pages
+    shown = distributions(overview.threads, overview.metrics)
+    assert len(shown) >= 5
+    for metric in shown:
+        for strip in metric.strips:
+            assert strip.mean == pytest.approx(expected[metric.metric, strip.explainer])
 
 
 def test_without_scores_it_says_how_to_get_them(

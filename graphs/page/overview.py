@@ -21,6 +21,13 @@ class ScoreCell:
     high: float | None
     n: int
     """What it rests on: texts or tokens."""
+    floor: float | None
+    """What it counts as without a value, if the explanation is why there is none."""
+
+    @property
+    def counted(self) -> float | None:
+        """What it counts as beside other explainers' scores, as in `saesage compare`."""
+        return self.floor if self.value is None else self.value
 
 
 @dataclass(frozen=True, slots=True)

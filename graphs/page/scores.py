@@ -128,7 +128,7 @@ def _rows(
 ) -> list[tuple[str, int, ScoreCell]]:
     rows = database.rows(
         "SELECT run, feature, metric, judge || coalesce(' ' || model, ''), explainer, value, "
-        f"reason, low, high, n FROM scores WHERE {where} ORDER BY judge, metric, explainer",
+        f"reason, low, high, n, floor FROM scores WHERE {where} ORDER BY judge, metric, explainer",
         values,
     )
     return [(run, feature, ScoreCell(*cell)) for run, feature, *cell in rows]
