@@ -185,6 +185,25 @@ def test_a_feature_without_exemplars_has_a_page(path: Path) -> None:
     assert "Top activations" not in html
 
 
+def test_a_feature_that_has_not_begun_has_a_page(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    copy = shutil.copy(explained(tmp_path_factory), tmp_path / "run.duckdb")
+    with duckdb.connect(str(copy)) as connection:
+        for log in ("feature", "hypotheses", "experiments", "observations", "explanations"):
+            connection.execute(f"DELETE FROM {log}_log WHERE feature = {CONTEXT}")
+        connection.execute(
+            "INSERT INTO failures (run, feature, error, message) "
+            f"SELECT run, {CONTEXT}, 'SubjectError', 'no <exemplars>' FROM runs"
+        )
+    with open_database(str(copy), create=False) as database:
+        [row] = read_overview(database, [CONTEXT]).threads
+        page = read_feature(database, row.thread)
+    assert (row.status, row.words, page.failure) == ("failed", "no <exemplars>", "no <exemplars>")
+    assert page.hypotheses == ()
+    assert "no &lt;exemplars&gt;" in feature_html(page)
+
+
 def test_a_file_without_histograms_still_gives_a_report(path: Path, tmp_path: Path) -> None:
     copy = shutil.copy(path, tmp_path / "old.duckdb")
     with duckdb.connect(str(copy)) as connection:
