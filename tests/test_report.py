@@ -12,9 +12,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from evaluation.comparison import compare_run
 from graphs.findings import Findings
+from graphs.page.overview import Overview
+from graphs.page.plots import distributions
 from graphs.page.reading import read_feature, read_overview
-from graphs.page.records import FeaturePage, Overview
+from graphs.page.records import FeaturePage
 from graphs.page.rendering import document, feature_html, overview_html
 from graphs.page.shading import shaded_tokens
 from graphs.runs import RunStore
@@ -144,6 +147,25 @@ def test_scores_are_shown_with_what_was_written(page: FeaturePage) -> None:
     assert "Not available for this subject" in html
 
 
+def test_means_are_those_that_compare_prints(
+    path: Path, pages: tuple[Overview, list[FeaturePage]]
+) -> None:
+    with open_database(str(path), create=False) as database:
+        comparison = compare_run(database, RunStore(database).latest())
+    expected = {
+        (each.metric, standing.explainer): standing.mean.value
+        for each in comparison.metrics
+        for standing in each.standings
+        if standing.mean is not None
+    }
+    overview, _ = pages
+    shown = distributions(overview.threads, overview.metrics)
+    assert len(shown) >= 5
+    for metric in shown:
+        for strip in metric.strips:
+            assert strip.mean == pytest.approx(expected[metric.metric, strip.explainer])
+
+
 def test_without_scores_it_says_how_to_get_them(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -161,6 +183,25 @@ def test_a_feature_without_exemplars_has_a_page(path: Path) -> None:
     assert thread.words.startswith("Fires on 0 of ")
     assert 'class="badge is-dead"' in html
     assert "Top activations" not in html
+
+
+def test_a_feature_that_has_not_begun_has_a_page(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    copy = shutil.copy(explained(tmp_path_factory), tmp_path / "run.duckdb")
+    with duckdb.connect(str(copy)) as connection:
+        for log in ("feature", "hypotheses", "experiments", "observations", "explanations"):
+            connection.execute(f"DELETE FROM {log}_log WHERE feature = {CONTEXT}")
+        connection.execute(
+            "INSERT INTO failures (run, feature, error, message) "
+            f"SELECT run, {CONTEXT}, 'SubjectError', 'no <exemplars>' FROM runs"
+        )
+    with open_database(str(copy), create=False) as database:
+        [row] = read_overview(database, [CONTEXT]).threads
+        page = read_feature(database, row.thread)
+    assert (row.status, row.words, page.failure) == ("failed", "no <exemplars>", "no <exemplars>")
+    assert page.hypotheses == ()
+    assert "no &lt;exemplars&gt;" in feature_html(page)
 
 
 def test_a_file_without_histograms_still_gives_a_report(path: Path, tmp_path: Path) -> None:
@@ -230,6 +271,6 @@ def test_a_database_in_use_names_its_holder(path: Path, tmp_path: Path) -> None:
 def test_an_unknown_thread_is_refused(path: Path) -> None:
     with (
         open_database(str(path), create=False) as database,
-        pytest.raises(RunNotFound, match="nobody/3"),
+        pytest.raises(RunNotFound, match="nobody"),
     ):
         read_feature(database, "nobody/3")

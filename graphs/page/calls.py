@@ -11,13 +11,14 @@ from tools.database import Database
 
 def calls_of(database: Database, run: str, feature: int) -> tuple[Call, ...]:
     """The requests of an investigation, oldest first; without those of its evaluation."""
-    rows = database.records(
-        "SELECT id, role, model, request, reply, error, tokens_in, tokens_out, cost, latency "
+    rows = database.rows(
+        "SELECT request, id, role, model, reply, error, tokens_in, tokens_out, cost, latency "
         "FROM llm_calls WHERE run = ? AND feature = ? ORDER BY id",
         [run, feature],
     )
     return tuple(
-        Call(**{**row, "messages": _messages(json.loads(row.pop("request")))}) for row in rows
+        Call(id, role, model, _messages(json.loads(request)), *answer)
+        for request, id, role, model, *answer in rows
     )
 
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 
 from graphs.page.calls import calls_of
 from graphs.page.exemplars import exemplar_groups, histogram
-from graphs.page.investigation import hypotheses_of, rounds_of
-from graphs.page.records import (
-    ClaimLine,
-    ExemplarGroup,
-    FeaturePage,
-    ForkOrigin,
-    Histogram,
-    ThreadSummary,
-)
+from graphs.page.investigation import evidence_of, hypotheses_of, rounds_of
+from graphs.page.overview import ThreadSummary
+from graphs.page.records import ClaimLine, ExemplarGroup, FeaturePage, ForkOrigin, Histogram
 from graphs.page.scores import headlines, is_evaluated, scores, scores_of_runs, written_texts
 from graphs.page.summaries import (
     NO_SPENDING,
     NOTHING,
+    Row,
     failure_of,
     failures,
     newest,
@@ -40,11 +36,21 @@ SYMBOLIC = "symbolic"
 
 
 class FeatureReader:
-    """Reads pages of one run as it is now."""
+    """Reads pages of one run."""
 
-    def __init__(self, database: Database, run: Run) -> None:
+    def __init__(self, database: Database, run: Run, threads: Sequence[str]) -> None:
+        """Read what the pages have in common.
+
+        Args:
+            database: open.
+            run: one that is planned, or a fork.
+            threads: ids of its threads whose pages are wanted.
+        """
         self._database = database
         self._run = run
+        self._progress = _one_each(newest(database, "feature_log", threads))
+        self._explained = _one_each(newest(database, "explanations_log", threads))
+        self._evidence = evidence_of(database, threads)
         self._harvested = _Harvested(database, RunStore(database).harvest(run))
         self._failures = failures(database, [run.name])
         self._spending = spending_of(database, [run.name])
@@ -53,14 +59,13 @@ class FeatureReader:
         self._threads = threads_of(database, RunStore(database).named(run.root))
 
     def page(self, thread: Thread) -> FeaturePage:
-        """All that is shown of one thread."""
+        """All that is shown of one of the threads."""
         database, run, feature = self._database, self._run, thread.feature
-        progress = next(iter(newest(database, "feature_log", [thread.id])), None)
-        explained = next(iter(newest(database, "explanations_log", [thread.id])), None)
+        progress, explained = self._progress.get(thread.id), self._explained.get(thread.id)
         failure = failure_of(thread, progress, self._failures)
         # The symbolic policy's reading of the evidence is a list of the tests, which are all shown.
         interpreted = run.config.policy_of("analyze_evidence") != SYMBOLIC
-        hypotheses = hypotheses_of(database, thread.id, interpreted=interpreted)
+        hypotheses = hypotheses_of(self._evidence[thread.id], interpreted=interpreted)
         refuted = sum(node.status == "refuted" for node in hypotheses)
         counts = (sum(len(node.tests) for node in hypotheses), refuted)
         spent = self._spending.get((run.name, feature), NO_SPENDING)
@@ -129,6 +134,10 @@ class _Harvested:
 
     def exemplars(self, feature: int) -> tuple[ExemplarGroup, ...]:
         return () if self._source is None else exemplar_groups(self._source, feature)
+
+
+def _one_each(rows: Iterable[Row]) -> dict[str, Row]:
+    return {row["thread_id"]: row for row in rows}
 
 
 def _claims(text: str | None) -> tuple[ClaimLine, ...]:

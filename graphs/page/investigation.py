@@ -3,38 +3,65 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from graphs.page.records import HypothesisNode, Round, Test
 from graphs.page.summaries import Row, newest
 from tools.database import Database
 
 
-def hypotheses_of(
-    database: Database, thread: str, *, interpreted: bool
-) -> tuple[HypothesisNode, ...]:
-    """A thread's hypotheses as a tree written down: each followed by those that refine it.
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The newest rows of a thread's logs."""
+
+    hypotheses: Sequence[Row]
+    experiments: Sequence[Row]
+    observations: Sequence[Row]
+    decided: Mapping[tuple[str, str], int]
+    """In which round a hypothesis got a status for the last time."""
+
+
+def evidence_of(database: Database, threads: Sequence[str]) -> dict[str, Evidence]:
+    """The evidence of some threads; of all of them at once, as each log is one table."""
+    logs = [
+        _by_thread(newest(database, f"{name}_log", threads))
+        for name in ("hypotheses", "experiments", "observations")
+    ]
+    decided = _rounds_decided(database, threads)
+    return {id: Evidence(*(log[id] for log in logs), decided[id]) for id in threads}
+
+
+def hypotheses_of(evidence: Evidence, *, interpreted: bool) -> tuple[HypothesisNode, ...]:
+    """The hypotheses of a thread as a tree written down: each followed by those that refine it.
 
     Args:
-        database: open.
-        thread: its id.
+        evidence: of the thread.
         interpreted: whether to tell what the analysing policy reads out of the evidence.
     """
-    measured = {row["experiment"]: row for row in newest(database, "observations_log", [thread])}
-    experiments = newest(database, "experiments_log", [thread])
-    experiments.sort(key=lambda row: [int(part) for part in row["id"][1:].split(".")])
+    measured = {row["experiment"]: row for row in evidence.observations}
     own: defaultdict[str, list[Test]] = defaultdict(list)
-    for row in experiments:
+    for row in sorted(evidence.experiments, key=_place):
         own[row["hypothesis"]].append(_test(row, measured.get(row["id"])))
-    rows = newest(database, "hypotheses_log", [thread])
-    rows.sort(key=lambda row: int(row["id"][1:]))
-    decided = _rounds_decided(database, thread)
+    rows = sorted(evidence.hypotheses, key=_place)
     if not interpreted:
         rows = [{**row, "interpretation": ""} for row in rows]
     return tuple(
-        _node(row, depth, decided.get((row["id"], row["status"])), own[row["id"]])
+        _node(row, depth, evidence.decided.get((row["id"], row["status"])), own[row["id"]])
         for row, depth in _in_tree_order(rows)
     )
+
+
+def _place(row: Row) -> list[int]:
+    """Where a record stands among those of its kind: `E10.2` after `E9.1`."""
+    return [int(part) for part in row["id"][1:].split(".")]
+
+
+def _by_thread(rows: Iterable[Row]) -> defaultdict[str, list[Row]]:
+    grouped: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        grouped[row["thread_id"]].append(row)
+    return grouped
 
 
 def rounds_of(hypotheses: Sequence[HypothesisNode]) -> tuple[Round, ...]:
@@ -73,17 +100,21 @@ def _in_tree_order(rows: Sequence[Row]) -> Iterator[tuple[Row, int]]:
     return below(None, 0)
 
 
-def _rounds_decided(database: Database, thread: str) -> dict[tuple[str, str], int]:
-    """In which round a hypothesis got a status for the last time."""
+def _rounds_decided(
+    database: Database, threads: Sequence[str]
+) -> defaultdict[str, dict[tuple[str, str], int]]:
     rows = database.rows(
-        "SELECT h.id, h.status, max(f.round) FROM (SELECT *, lag(status) OVER "
-        "(PARTITION BY id ORDER BY checkpoint_id, recorded_at) AS before FROM hypotheses_log "
-        "WHERE thread_id = ?) h JOIN feature_log f ON f.thread_id = h.thread_id "
-        "AND f.checkpoint_id = h.checkpoint_id "
-        "WHERE h.status IS DISTINCT FROM h.before GROUP BY h.id, h.status",
-        [thread],
+        "SELECT h.thread_id, h.id, h.status, max(f.round) FROM (SELECT *, lag(status) OVER "
+        "(PARTITION BY thread_id, id ORDER BY checkpoint_id, recorded_at) AS before "
+        "FROM hypotheses_log WHERE thread_id IN (SELECT unnest(?))) h "
+        "JOIN feature_log f ON f.thread_id = h.thread_id AND f.checkpoint_id = h.checkpoint_id "
+        "WHERE h.status IS DISTINCT FROM h.before GROUP BY h.thread_id, h.id, h.status",
+        [list(threads)],
     )
-    return {(id, status): number for id, status, number in rows}
+    decided: defaultdict[str, dict[tuple[str, str], int]] = defaultdict(dict)
+    for thread, id, status, number in rows:
+        decided[thread][id, status] = number
+    return decided
 
 
 def _node(row: Row, depth: int, decided: int | None, tests: Sequence[Test]) -> HypothesisNode:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, quantiles
 
-from graphs.page.records import Histogram, HypothesisNode, ScoreCell, ThreadSummary
+from graphs.page.overview import ScoreCell, ThreadSummary
+from graphs.page.records import Histogram, HypothesisNode
 from graphs.page.scores import AGENTIC
 
 BASELINE = "one_shot"
@@ -69,9 +70,9 @@ def _strips(cells: Sequence[Mapping[str, ScoreCell]]) -> list[Strip]:
     strips: list[Strip] = []
     for explainer in (AGENTIC, BASELINE):
         values = [
-            cell.value
+            cell.counted
             for by_explainer in cells
-            if (cell := by_explainer.get(explainer)) is not None and cell.value is not None
+            if (cell := by_explainer.get(explainer)) is not None and cell.counted is not None
         ]
         if values:
             low, _, high = quantiles(values, n=4, method="inclusive") if values[1:] else values * 3
@@ -100,8 +101,8 @@ def pairs(threads: Sequence[ThreadSummary], metric: str) -> tuple[Pair, ...]:
     for thread in threads:
         cells = thread.scores.get(metric, {})
         ours, theirs = cells.get(AGENTIC), cells.get(BASELINE)
-        if ours and theirs and ours.value is not None and theirs.value is not None:
-            found.append(Pair(thread.anchor, thread.feature, ours.value, theirs.value))
+        if ours and theirs and ours.counted is not None and theirs.counted is not None:
+            found.append(Pair(thread.anchor, thread.feature, ours.counted, theirs.counted))
     return tuple(found)
 
 

@@ -7,13 +7,8 @@ from datetime import datetime
 
 from graphs.config import ROLES, CorpusConfig, DatasetConfig
 from graphs.page.feature_reader import FeatureReader
-from graphs.page.records import (
-    FeaturePage,
-    KindOutcome,
-    Overview,
-    Refuted,
-    RunFacts,
-)
+from graphs.page.overview import KindOutcome, Overview, Refuted, RunFacts
+from graphs.page.records import FeaturePage
 from graphs.page.scores import (
     metrics_of,
     scores_of_runs,
@@ -75,7 +70,7 @@ def read_feature(database: Database, thread: str) -> FeaturePage:
         RunNotFound: there is no such thread.
     """
     run, found = thread_named(database, thread)
-    return FeatureReader(database, run).page(found)
+    return FeatureReader(database, run, [thread]).page(found)
 
 
 def _run_facts(database: Database, run: Run) -> RunFacts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from graphs.page import plots
-from graphs.page.records import FeaturePage, Overview
+from graphs.page.overview import Overview
+from graphs.page.records import FeaturePage, Message
 from graphs.page.scores import AGENTIC, HEADLINES, score_tables
 from graphs.page.shading import sentence, shaded_tokens, unquoted, visible
 
@@ -39,9 +41,20 @@ def overview_html(overview: Overview) -> str:
     return _render("overview.html", overview=overview)
 
 
-def feature_html(page: FeaturePage) -> str:
-    """One thread as an `<article>` whose id is its anchor."""
-    return _render("feature.html", page=page)
+def feature_html(page: FeaturePage, *, with_prompts: bool = True) -> str:
+    """One thread as an `<article>` whose id is its anchor.
+
+    Args:
+        page: what to show.
+        with_prompts: whether it holds the system prompts that its calls link to; else
+            `prompts_html` must stand beside it.
+    """
+    return _render("feature.html", page=page, with_prompts=with_prompts)
+
+
+def prompts_html(prompts: Mapping[str, Message]) -> str:
+    """System prompts by digest, for features that go without; empty if there are none."""
+    return _render("prompts.html", prompts=prompts)
 
 
 def document(title: str, body: str, live: Live | None = None) -> str:
@@ -95,25 +108,58 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters.update(
-        shaded=shaded_tokens,
-        visible=visible,
-        content=unquoted,
-        sentence=sentence,
-        percent=_percent,
-        signed=lambda value: f"{value:+.2f}",
-        two=lambda value: f"{value:.2f}",
-        short=lambda value: f"{value:.3g}",
-        thousands=lambda value: f"{value:,}",
-        words=lambda name: name.replace("_", " "),
-    )
-    environment.tests["firing"] = lambda activations: any(value > 0 for value in activations)
-    environment.globals.update(
-        plots=plots, score_tables=score_tables, AGENTIC=AGENTIC, HEADLINES=HEADLINES
-    )
+    environment.filters |= _FILTERS
+    environment.tests |= _TESTS
+    shared: dict[str, Any] = dict(environment.globals)
+    environment.globals = {**shared, **_GLOBALS}
     return environment
 
 
 def _percent(share: float) -> str:
     """Two digits that say something, however small the share."""
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}"
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _thousands(value: int) -> str:
+    return f"{value:,}"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _firing(activations: Sequence[float]) -> bool:
+    return any(value > 0 for value in activations)
+
+
+_FILTERS: dict[str, Callable[..., Any]] = {
+    "shaded": shaded_tokens,
+    "visible": visible,
+    "content": unquoted,
+    "sentence": sentence,
+    "percent": _percent,
+    "signed": _signed,
+    "two": _two,
+    "short": _short,
+    "thousands": _thousands,
+    "words": _words,
+}
+_TESTS: dict[str, Callable[..., bool]] = {"firing": _firing}
+_GLOBALS: dict[str, Any] = {
+    "plots": plots,
+    "score_tables": score_tables,
+    "AGENTIC": AGENTIC,
+    "HEADLINES": HEADLINES,
+}

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from graphs.page.feature_reader import FeatureReader
 from graphs.page.reading import read_overview
-from graphs.page.rendering import document, feature_html, overview_html
+from graphs.page.records import Message
+from graphs.page.rendering import document, feature_html, overview_html, prompts_html
 from graphs.page.threads import chosen_threads, threads_of
 from graphs.runs import RunStore
 from tools.database import Database
@@ -28,8 +29,15 @@ def report_html(
     overview = read_overview(database, features, run)
     store = RunStore(database)
     threads = chosen_threads(threads_of(database, store.named(overview.run.name)), features)
-    names = dict.fromkeys(thread.run for thread in threads)
-    readers = {name: FeatureReader(database, store.named(name)) for name in names}
-    articles = (feature_html(readers[thread.run].page(thread)) for thread in threads)
-    body = "\n".join((overview_html(overview), *articles))
+    ids: dict[str, list[str]] = {}
+    for thread in threads:
+        ids.setdefault(thread.run, []).append(thread.id)
+    readers = {name: FeatureReader(database, store.named(name), ids[name]) for name in ids}
+    articles: list[str] = []
+    prompts: dict[str, Message] = {}
+    for thread in threads:
+        page = readers[thread.run].page(thread)
+        articles.append(feature_html(page, with_prompts=False))
+        prompts |= page.prompts
+    body = "\n".join((overview_html(overview), *articles, prompts_html(prompts)))
     return document(f"saesage: {overview.run.model}", body)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphs.page.records import ScoreCell, WrittenText
+from graphs.page.overview import ScoreCell
+from graphs.page.records import WrittenText
 from tools.database import Database
 
 HEADLINES: dict[str, str] = {
@@ -127,7 +128,7 @@ def _rows(
 ) -> list[tuple[str, int, ScoreCell]]:
     rows = database.rows(
         "SELECT run, feature, metric, judge || coalesce(' ' || model, ''), explainer, value, "
-        f"reason, low, high, n FROM scores WHERE {where} ORDER BY judge, metric, explainer",
+        f"reason, low, high, n, floor FROM scores WHERE {where} ORDER BY judge, metric, explainer",
         values,
     )
     return [(run, feature, ScoreCell(*cell)) for run, feature, *cell in rows]

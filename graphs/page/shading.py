@@ -50,7 +50,9 @@ def visible(token: str) -> str:
 def _token(token: str, activation: float, scale: float) -> str:
     """HTML, in which quotes need no escape; browsers show a run of spaces as one."""
     if activation <= 0 or scale <= 0:
-        shown = re.sub("  +", " ", token.translate(_VISIBLE))
+        shown = token.translate(_VISIBLE)
+        if "  " in shown:
+            shown = re.sub("  +", " ", shown)
         return html.escape(shown, quote=False)
     level = max(1, min(LEVELS, round(LEVELS * activation / scale)))
     shown = html.escape(visible(token), quote=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from graphs.page.records import ScoreCell, Spending, ThreadSummary
+from graphs.page.overview import ScoreCell, Spending, ThreadSummary
 from graphs.page.threads import Thread
 from tools.database import Database
 

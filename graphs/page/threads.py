@@ -33,10 +33,15 @@ class Thread:
 def threads_of(database: Database, run: Run) -> list[Thread]:
     """Every thread of a run: its features in their order, each followed by its forks."""
     store = RunStore(database)
+    forks: dict[int, list[Run]] = {}
+    for each in [] if run.forked_from else store.all():
+        if each.forked_from is not None and each.root == run.name:
+            _, feature = split_thread(each.forked_from.thread)
+            forks.setdefault(feature, []).append(each)
     return [
         _thread(each, feature)
         for feature in store.planned(run)
-        for each in (run, *([] if run.forked_from else store.forks(run, feature)))
+        for each in (run, *forks.get(feature, []))
     ]
 
 

@@ -140,7 +140,8 @@ def _statistic_columns(kept: KeptFeatures, layout: SampleLayout) -> Columns:
 
 def _histogram_columns(kept: KeptFeatures) -> Columns:
     counts = kept.histograms.counts
-    bounds: Numbers = np.arange(0, counts.size + 1, counts.shape[1])
+    n_features, n_bins = counts.shape
+    bounds = n_bins * np.arange(n_features + 1, dtype=np.int32)
     return {
         "feature": np.array(kept.features, np.int32),
         "highest": kept.histograms.highest,
