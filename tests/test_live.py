@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import httpx
 import pytest
+import yaml
 
 from graphs.live.changes import Changes
 from graphs.live.page_server import LivePage
@@ -329,6 +330,25 @@ def test_serve_ends_at_ctrl_c_with_a_browser_still_listening(tmp_path: Path) -> 
         assert serving.stderr.read() == ""
     with open_database(config.database, create=False) as database:
         assert RunStore(database).latest()
+
+
+def test_a_watched_run_is_served_to_its_end_and_beyond(tmp_path: Path) -> None:
+    config = live_config(tmp_path, [RETURN])
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json", exclude_none=True)))
+    with saesage("explain", path, "--watch", "--port", 0) as explaining:
+        assert explaining.stderr is not None
+        url = re.search(r"http://[\d.:]+", explaining.stderr.readline())
+        assert url
+        with httpx.Client(base_url=url[0], trust_env=False, timeout=60) as client:
+            told = (event["status"] for _, event in events(client, ""))
+            assert any("1 of 1 features done" in status for status in told)
+            assert "explained" in client.get("/fragment/overview").text
+            # Only a process that has ended lets go of its database.
+            assert explaining.poll() is None
+        explaining.send_signal(signal.SIGINT)
+        assert explaining.wait(60) == 0
+        assert "Traceback" not in explaining.stderr.read()
 
 
 def test_serve_refuses_what_it_cannot_serve(tmp_path: Path, page: LivePage) -> None:

@@ -14,7 +14,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from graphs.findings import Findings
 from graphs.live import pages
 from graphs.live.changes import Changes
 from graphs.live.events import Announcer
@@ -22,7 +21,7 @@ from graphs.live.requests import ProbeForm, read_form
 from graphs.live.security import Guard
 from graphs.live.steering import ForkForm, ReviewForm, Steering, choices
 from graphs.live.workshop import Workshop
-from graphs.runs import RunStore
+from graphs.runs import Run, RunStore
 from tools.database import Database
 from tools.errors import RunNotFound, SaesageError
 
@@ -78,6 +77,7 @@ class _Handlers:
         self._desk = desk
         self._announcer = Announcer(desk.changes, desk.closing)
         self._steering = Steering(desk.workshop)
+        self._runs: dict[str, Run] = {}
 
     def overview(self, request: Request) -> Response:
         """The whole page of all features."""
@@ -115,10 +115,14 @@ class _Handlers:
         return await asyncio.to_thread(self._probed, form)
 
     def _probed(self, form: ProbeForm) -> Response:
-        run = RunStore(self._desk.reader).named(form.run)
+        run = self._run(form.run)
         probe = self._desk.workshop.probe(run, form.feature, form.text)
-        known = {row["feature"]: row["scale"] for row in Findings(self._desk.reader).features(run)}
-        scale: float | None = known.get(form.feature)
+        # The log, not the view, which would look at all features.
+        found = self._desk.reader.rows(
+            "SELECT any_value(scale) FROM feature_log WHERE run = ? AND feature = ?",
+            [run.name, form.feature],
+        )
+        scale: float | None = found[0][0]
         return JSONResponse(
             {
                 "tokens": probe.tokens,
@@ -127,6 +131,12 @@ class _Handlers:
                 "html": pages.probe_html(probe, scale),
             }
         )
+
+    def _run(self, name: str) -> Run:
+        # What a run is does not change, and reading all of them takes longer than a probe.
+        if name not in self._runs:
+            self._runs[name] = RunStore(self._desk.reader).named(name)
+        return self._runs[name]
 
     async def fork(self, request: Request) -> Response:
         """A fork, begun."""

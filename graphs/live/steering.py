@@ -11,9 +11,10 @@ from graphs.live.workshop import Workshop
 from graphs.projection import split_thread
 from graphs.records import Answer, Edits
 from graphs.runs import Run, RunStore
-from graphs.steering.checkpoints import find_checkpoint, moment, placed
+from graphs.steering.checkpoints import find_checkpoint, placed
 from graphs.steering.fork import fork, fork_config
 from graphs.steering.history import history
+from graphs.steering.moments import moment
 from graphs.steering.review import answer
 from graphs.steering.words import Words, edits_of
 from tools.database import Database
