@@ -19,7 +19,11 @@ CONFIG = {"subject": {"factory": "a:b"}, "corpus": {"source": "x"}, "features": 
     ("text", "tokens", "polarity"),
     [
         ("Fires on ' import'.", [" import"], "active"),
-        ("fires on the tokens ' import', 'import' and \" from\"", [" import", "import", " from"], "active"),
+        (
+            "fires on the tokens ' import', 'import' and \" from\"",
+            [" import", "import", " from"],
+            "active",
+        ),
         ("Fires on the token '\\n'", ["\n"], "active"),
         ("Fires on 'it\\'s'", ["it's"], "active"),
         ("Does not fire on ' the' or ' a'.", [" the", " a"], "inactive"),
