@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from graphs.policies.protocols import Case, Dossier
@@ -201,3 +204,14 @@ class Credulous(SymbolicPolicy):
             Trial(text="a cup of tea", predicted="inactive"),
         )
         return [Design(hypothesis=id, kind="positive", trials=trials) for id in case.open]
+
+
+class Dawdling(ScriptedPolicy):
+    """Takes its time over a design, until the file that `SAESAGE_TEST_GO` names is there."""
+
+    def design_experiments(self, dossier: Dossier, case: Case, room: int) -> Sequence[Design]:
+        go = Path(os.environ["SAESAGE_TEST_GO"])
+        go.with_suffix(f".{dossier.feature}").touch()
+        while not go.exists():
+            time.sleep(0.01)
+        return super().design_experiments(dossier, case, room)

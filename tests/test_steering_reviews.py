@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +84,9 @@ def test_a_reworded_hypothesis_takes_the_place_of_the_old_one(cli: Cli, tmp_path
 
 
 @pytest.fixture
-def paused(cli: Cli, tmp_path: Path) -> Iterator[Path]:
+def paused(cli: Cli, tmp_path: Path) -> Path:
     cli("explain", write_config(tmp_path, review=["after-hypotheses"]))
-    yield tmp_path / "run.duckdb"
+    return tmp_path / "run.duckdb"
 
 
 def test_an_answer_that_was_stored_is_not_asked_for_again(cli: Cli, paused: Path) -> None:
@@ -186,10 +185,9 @@ def test_whether_the_user_is_asked_makes_another_run(tmp_path: Path) -> None:
         "corpus": {"source": "x"},
         "features": [1],
     }
-    asked: Callable[[list[str]], str] = lambda review: (
-        parse_config(  # noqa: E731
-            {**content, "review": review}
-        ).config_hash
-    )
+
+    def asked(review: list[str]) -> str:
+        return parse_config({**content, "review": review}).config_hash
+
     assert parse_config(content).config_hash == asked([])
     assert len({asked([]), asked(["after-hypotheses"]), asked(["before-conclusion"])}) == 3

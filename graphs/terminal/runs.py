@@ -59,7 +59,10 @@ def _table(rows: Sequence[Row], *, wide: bool) -> Table:
         number = name in ("tests", "seconds", *LEFT_OUT)
         # A name of a run is there to be copied.
         table.add_column(
-            name, justify="right" if number else "left", no_wrap=name == "run" or number
+            name,
+            justify="right" if number else "left",
+            no_wrap=name == "run" or number,
+            overflow="fold",
         )
     for row in rows:
         table.add_row(*(Text(_cell(row[name])) for name in names))
@@ -70,7 +73,8 @@ def _cell(value: object) -> str:
     if isinstance(value, dict):
         counts = cast("dict[str, int]", value)
         return ", ".join(f"{n} {status}" for status, n in counts.items()) or "not planned yet"
-    return str(value)
+    # Of an import path, what it names.
+    return str(value).rpartition(":")[2]
 
 
 def _policies(run: Run) -> str:
