@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from graphs.page.calls import calls_of
 from graphs.page.exemplars import exemplar_groups, histogram
@@ -141,7 +142,7 @@ def _one_each(rows: Iterable[Row]) -> dict[str, Row]:
 
 
 def _claims(text: str | None) -> tuple[ClaimLine, ...]:
-    claims = [] if text is None else json.loads(text)
+    claims: list[dict[str, Any]] = [] if text is None else json.loads(text)
     return tuple(
         ClaimLine(claim["text"], claim["shows"], tuple(claim["observations"])) for claim in claims
     )

@@ -24,12 +24,15 @@ class Evidence:
 
 def evidence_of(database: Database, threads: Sequence[str]) -> dict[str, Evidence]:
     """The evidence of some threads; of all of them at once, as each log is one table."""
-    logs = [
+    hypotheses, experiments, observations = (
         _by_thread(newest(database, f"{name}_log", threads))
         for name in ("hypotheses", "experiments", "observations")
-    ]
+    )
     decided = _rounds_decided(database, threads)
-    return {id: Evidence(*(log[id] for log in logs), decided[id]) for id in threads}
+    return {
+        id: Evidence(hypotheses[id], experiments[id], observations[id], decided[id])
+        for id in threads
+    }
 
 
 def hypotheses_of(evidence: Evidence, *, interpreted: bool) -> tuple[HypothesisNode, ...]:
