@@ -11,12 +11,18 @@ from types import FrameType
 import typer
 
 from evaluation.commands import app as evaluation_app
-from graphs.commands import EXIT_INTERRUPTED, WARM_UP, app
-from tools.errors import SaesageError
+from graphs.commands import WARM_UP, app
+from graphs.live.commands import app as live_app
+from graphs.page.commands import app as page_app
+from graphs.steering.commands import app as steering_app
+from tools.errors import EXIT_INTERRUPTED, SaesageError
 
 GRACE_SECONDS = 0.1
 
+app.add_typer(live_app)
+app.add_typer(steering_app)
 app.add_typer(evaluation_app)
+app.add_typer(page_app)
 
 
 def main() -> None:

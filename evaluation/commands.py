@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphs.commands import EXIT_INTERRUPTED, DatabasePath, RunName, chosen_run, warm_up, write_text
-from tools.errors import EXIT_SOME_FAILED, ConfigError
+from graphs.commands import AsJson, DatabasePath, RunName, chosen_run, warm_up, write_text
+from tools.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, ConfigError
 
 if TYPE_CHECKING:
     from evaluation.evaluate import Outcome, Request
@@ -68,7 +68,7 @@ def evaluate(
 @app.command(epilog="Example: saesage compare runs/quickstart.duckdb --out table.md")
 def compare(
     db: DatabasePath,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Also write it as Markdown.")
     ] = None,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.errors import EXIT_SOME_FAILED, DatabaseError, SaesageError
+from graphs.live.commands import DEFAULT_PORT, Port, Watch, watched
+from tools.errors import ConfigError, SaesageError
 
 if TYPE_CHECKING:
     from graphs.config import RunConfig
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from tools.database import Database
 
 WARM_UP = "warm-up"
-EXIT_INTERRUPTED = 130
 EXIT_CODES = (
     "Exit codes: 0 all explained (or measured dead or too rare), 1 some features failed or stayed "
     "undecided (also when a budget ran out first), 2 bad usage or configuration, 130 interrupted."
@@ -40,8 +40,10 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as budget.rounds=3."),
 ]
 RunName = Annotated[
-    str | None, typer.Option("--run", metavar="RUN", help="Which run; the newest if not given.")
+    str | None,
+    typer.Option("--run", metavar="RUN", help="Which run or fork; the newest run if not given."),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command(epilog=f"Example: saesage explain graphs/configs/quickstart.yaml. {EXIT_CODES}")
@@ -58,6 +60,16 @@ def explain(
     new: Annotated[
         bool, typer.Option("--new", help="Start another run though the database holds this one.")
     ] = False,
+    watch: Watch = False,
+    port: Port = DEFAULT_PORT,
+    review: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--review",
+            metavar="after-hypotheses|before-conclusion",
+            help="Wait there for you: see saesage review. Repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Explain the features that a config names.
 
@@ -66,15 +78,20 @@ def explain(
     warm_up()
     from graphs.runs import RunStore
     from graphs.storage import open_database
+    from graphs.terminal.running import go_on
 
-    settings = _settings(config, features, db, set_ or [])
-    with open_database(settings.database, create=True) as database:
+    points = [f"review=[{', '.join(review)}]"] if review else []
+    settings = _settings(config, features, db, [*(set_ or []), *points])
+    with (
+        open_database(settings.database, create=True) as database,
+        watched(database, port if watch else None) as page,
+    ):
         run = RunStore(database).open(settings, new=new)
-        _go_on(database, [run])
+        go_on(database, [run], page=page)
 
 
 @app.command(epilog=f"Example: saesage resume runs/quickstart.duckdb. {EXIT_CODES}")
-def resume(db: DatabasePath) -> None:
+def resume(db: DatabasePath, watch: Watch = False, port: Port = DEFAULT_PORT) -> None:
     """Finish what a database's runs left unfinished.
 
     The configuration comes from the database: no other file is needed.
@@ -82,21 +99,25 @@ def resume(db: DatabasePath) -> None:
     warm_up()
     from graphs.runs import RunStore
     from graphs.storage import open_database
+    from graphs.terminal.running import go_on
 
-    with open_database(str(db), create=False) as database:
+    with (
+        open_database(str(db), create=False) as database,
+        watched(database, port if watch else None) as page,
+    ):
         store = RunStore(database)
         store.latest()
-        _go_on(database, store.all())
+        go_on(database, store.all(), page=page)
 
 
 @app.command(epilog="Example: saesage runs runs/quickstart.duckdb")
-def runs(db: DatabasePath) -> None:
-    """List runs, with counts, time and cost."""
+def runs(db: DatabasePath, json: AsJson = False) -> None:
+    """List runs and forks, with counts, time and cost."""
     from graphs.storage import open_database
-    from graphs.terminal.tables import print_runs
+    from graphs.terminal.runs import print_runs
 
     with open_database(str(db), create=False) as database:
-        print_runs(database)
+        print_runs(database, as_json=json)
 
 
 @app.command(epilog="Example: saesage show runs/quickstart.duckdb 17")
@@ -105,22 +126,29 @@ def show(
     feature: Annotated[
         int | None, typer.Argument(metavar="[FEATURE]", help="A feature id; all if not given.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: AsJson = False,
     run: RunName = None,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="CHECKPOINT", help="As it was then: a step of saesage history."),
+    ] = None,
 ) -> None:
     """Show explanations and their evidence.
 
-    For one feature: each hypothesis with its verdict, each test with its measured activations.
+    For one feature: each hypothesis with its verdict, each test with its measured activations, and
+    its forks side by side.
     """
     from graphs.storage import open_database
     from graphs.terminal.show import show_feature, show_run
 
     with open_database(str(db), create=False) as database:
         chosen = chosen_run(database, run)
-        if feature is None:
-            show_run(database, chosen, as_json=json)
+        if feature is not None:
+            show_feature(database, chosen, feature, as_json=json, at=at)
+        elif at is not None:
+            raise ConfigError("--at needs a FEATURE: each has checkpoints of its own.")
         else:
-            show_feature(database, chosen, feature, as_json=json)
+            show_run(database, chosen, as_json=json)
 
 
 @app.command(
@@ -131,6 +159,7 @@ def probe(
     texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Texts to measure.")],
     feature: Annotated[int, typer.Option("--feature", metavar="N", help="A feature id.")],
     set_: Overrides = None,
+    json: AsJson = False,
 ) -> None:
     """Measure a feature on texts of yours.
 
@@ -141,7 +170,7 @@ def probe(
     from graphs.subjects import open_subject
     from graphs.terminal.probe import print_probe
 
-    print_probe(open_subject(settings.subject), texts, feature)
+    print_probe(open_subject(settings.subject), texts, feature, as_json=json)
 
 
 @app.command(epilog="Example: saesage export runs/quickstart.duckdb --out explanations.jsonl")
@@ -182,59 +211,6 @@ def _settings(
     from graphs.config_file import load_config
 
     return load_config(config, overrides, features=features, database=db and str(db))
-
-
-def _go_on(database: Database, chosen: list[Run]) -> None:
-    """Finish the runs with a progress bar, print what came of them, and exit accordingly."""
-    from rich.console import Console
-
-    from graphs.runs import RunStore
-    from graphs.terminal.tables import print_features
-
-    try:
-        failures = _finish(database, chosen)
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; go on with: saesage resume {database.path}", err=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    console = Console(highlight=False)
-    for run in chosen:
-        if len(chosen) > 1:
-            console.print(f"run {run.name}", style="bold")
-        print_features(console, database, run)
-    typer.echo(f"evidence: saesage show {database.path} FEATURE", err=True)
-    if failures:
-        raise failures[0]
-    store = RunStore(database)
-    explained = all(store.all_explained(run) for run in chosen)
-    raise typer.Exit(0 if explained else EXIT_SOME_FAILED)
-
-
-def _finish(database: Database, chosen: list[Run]) -> list[SaesageError]:
-    """Finish each run; one that cannot go on does not keep the next from it."""
-    from rich.console import Console
-
-    from graphs.runs import RunStore
-    from graphs.terminal.progress import ProgressReporter
-
-    failures: list[SaesageError] = []
-    with ProgressReporter(Console(stderr=True)) as reporter:
-        reporter.stage("starting")
-        unfinished = [run for run in chosen if not RunStore(database).is_finished(run)]
-        if not unfinished:
-            reporter.stage("every feature is finished; explain --new would start another run")
-            return []
-        from graphs.run import finish_run
-
-        for run in unfinished:
-            try:
-                finish_run(database, run, reporter)
-            except DatabaseError:
-                raise
-            except SaesageError as error:
-                if len(chosen) == 1:
-                    raise
-                failures.append(type(error)(f"run {run.name}: {error}"))
-    return failures
 
 
 def chosen_run(database: Database, name: str | None) -> Run:

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from graphs.records import ReviewPoint
 from tools.errors import ConfigError
 from tools.llm.settings import LlmBudget, LlmOverrides, LlmSettings, Price
 
@@ -39,18 +40,11 @@ JUDGE = "judge"
 LLM_ROLES = ("explainer", "designer", "analyzer", "reviewer", JUDGE)
 """Who a language model is asked as, each with settings of its own: SAGE's agents and JUDGE."""
 
-
 TRANSPORT_KEYS = {
-    "base_url",
-    "api_key_env",
-    "timeout_s",
-    "max_retries",
-    "concurrency",
-    "requests_per_second",
-    "prices",
+    *("base_url", "api_key_env", "timeout_s", "max_retries"),
+    *("concurrency", "requests_per_second", "prices"),
 }
 """Keys of `llm` that decide how a model is reached and paid, not what it says."""
-
 
 _IMPORT_PATH = re.compile(r"\w+(\.\w+)*:\w+")
 
@@ -188,6 +182,8 @@ class RunConfig(Section):
     concurrency: PositiveInt | None = None
     """Features explained at a time; None: as many as `llm.concurrency` where a language model is
     asked, else a few."""
+    review: tuple[ReviewPoint, ...] = ()
+    """Where each feature waits for the user: `after-hypotheses`, `before-conclusion`."""
     database: str = "runs/saesage.duckdb"
 
     @field_validator("features", mode="before")
@@ -240,6 +236,9 @@ class RunConfig(Section):
         if self.subject.factory is None:
             # Runs that were begun before there were factories keep their hashes.
             exclude["subject"] = {"factory": True}
+        if not self.review:
+            # So do those that were begun before anyone could be asked.
+            exclude["review"] = True
         content = self.model_dump(mode="json", exclude=exclude)
         canonical = json.dumps(content, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,9 @@ import yaml
 from graphs.config import RunConfig, parse_config
 from graphs.runs import Run
 from tools.errors import ConfigError
+
+_EXAMPLES = {"llm": "llm.model=gpt-5", "policies": "policies.design_experiments=symbolic"}
+"""What may be changed, by section."""
 
 
 def load_config(
@@ -52,15 +56,33 @@ def with_language_model(run: Run, overrides: Sequence[str]) -> Run:
     Raises:
         ConfigError: another section is named, or a value is wrong.
     """
-    content = run.config.model_dump(mode="json", exclude_none=True)
+    why = "the rest is what its explanations were made with."
+    return replace(run, config=with_settings(run.config, overrides, ("llm",), why))
+
+
+def with_settings(
+    config: RunConfig, overrides: Sequence[str], sections: Sequence[str], why: str
+) -> RunConfig:
+    """A stored configuration with changes in some of its sections.
+
+    Args:
+        config: as stored.
+        overrides: such as `budget.rounds=20`.
+        sections: those that may change.
+        why: said of the others.
+
+    Raises:
+        ConfigError: another section is named, or a value is wrong.
+    """
+    content = config.model_dump(mode="json", exclude_none=True)
     for override in overrides:
-        if not override.startswith("llm."):
+        if re.split(r"[.=]", override)[0] not in sections:
             raise ConfigError(
-                f"--set {override}: only keys of llm can be changed for a stored run, such as "
-                "llm.model=gpt-5; the rest is what its explanations were made with."
+                f"--set {override}: only keys of {', '.join(sections)} can be changed for a "
+                f"stored run, such as {_EXAMPLES[sections[0]]}; {why}"
             )
         _apply(content, override)
-    return replace(run, config=parse_config(content))
+    return parse_config(content)
 
 
 def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:

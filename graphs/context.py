@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from graphs.config import RunConfig
 from graphs.policies.protocols import (
     Case,
     Concluder,
@@ -15,6 +16,7 @@ from graphs.policies.protocols import (
     HypothesisRefiner,
     Thresholds,
 )
+from graphs.records import ReviewPoint
 from graphs.state import ExplainState, open_hypotheses
 from tools.activations import Tokenization
 from tools.exemplars import ExemplarSource
@@ -50,6 +52,12 @@ class Limits:
         return self.minutes is not None and state["seconds"] >= 60 * self.minutes
 
 
+def limits_of(config: RunConfig) -> Limits:
+    """The limits that a configuration sets."""
+    budget = config.budget
+    return Limits(rounds=budget.rounds, experiments=budget.experiments, minutes=budget.minutes)
+
+
 @dataclass(frozen=True, slots=True)
 class ExplainContext:
     """The runtime context of the graph."""
@@ -62,6 +70,8 @@ class ExplainContext:
     thresholds: Thresholds
     seed: int
     """The run's seed."""
+    review: frozenset[ReviewPoint] = frozenset()
+    """Where to wait for the user."""
 
     def dossier(self, feature: int) -> Dossier:
         """What policies are shown of `feature`."""

@@ -12,6 +12,7 @@ from langgraph.runtime import Runtime
 
 from graphs.context import ExplainContext
 from graphs.nodes.analyze_evidence import analyze_evidence
+from graphs.nodes.ask_user import ask_user
 from graphs.nodes.conclude import conclude
 from graphs.nodes.design_experiments import design_experiments
 from graphs.nodes.gather_exemplars import gather_exemplars
@@ -20,6 +21,7 @@ from graphs.nodes.refine_hypotheses import refine_hypotheses
 from graphs.nodes.review import review
 from graphs.nodes.run_experiments import run_experiments
 from graphs.routing import (
+    after_asking,
     after_designing,
     after_gathering,
     after_generating,
@@ -49,6 +51,7 @@ def build_graph(checkpointer: BaseCheckpointSaver[str] | None = None) -> Explain
     graph.add_node("analyze_evidence", timed(analyze_evidence))
     graph.add_node("refine_hypotheses", timed(refine_hypotheses))
     graph.add_node("review", timed(review))
+    graph.add_node("ask_user", timed(ask_user))
     graph.add_node("conclude", timed(conclude))
 
     graph.add_edge(START, "gather_exemplars")
@@ -59,6 +62,7 @@ def build_graph(checkpointer: BaseCheckpointSaver[str] | None = None) -> Explain
     graph.add_edge("analyze_evidence", "refine_hypotheses")
     graph.add_conditional_edges("refine_hypotheses", after_refining)
     graph.add_conditional_edges("review", after_review)
+    graph.add_conditional_edges("ask_user", after_asking)
     graph.set_finish_point("conclude")
     return graph.compile(checkpointer=checkpointer)
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+from graphs.stopping import Stop
 from tools.errors import (
     CallFailed,
     DatabaseError,
@@ -30,6 +31,10 @@ OnStep = Callable[[int, str], None]
 """Hears that a node of a feature's graph begins; what it raises ends the feature there."""
 
 
+class _EndedHere(Exception):
+    """Ends a feature between two steps."""
+
+
 class FeatureWorkers:
     """Threads that explain one feature after another, until all are done or none can go on."""
 
@@ -41,6 +46,7 @@ class FeatureWorkers:
         on_step: OnStep,
         on_done: Callable[[int, SaesageError | None], None],
         release: Callable[[], None],
+        stop: Stop | None = None,
     ) -> None:
         """Prepare; `finish` begins.
 
@@ -51,17 +57,21 @@ class FeatureWorkers:
             on_step: Hears each step.
             on_done: Hears of each feature that was tried, and why it failed if it did.
             release: Makes what waits inside of `explain` end with KeyboardInterrupt.
+            stop: Asked to stop, features end after the step they are in.
         """
         self._explain = explain
         self._in_flight = in_flight
         self._on_step = on_step
         self._on_done = on_done
         self._release = release
+        self._stop_asked = stop or Stop()
         self._stopping = threading.Event()
         self._again: list[int] = []
 
     def finish(self, features: Sequence[int]) -> None:
         """Explain the features, in this order as far as there is one; some are tried again.
+
+        Returns early when it is asked to stop.
 
         Raises:
             DatabaseError, LanguageModelUnusable: no feature can be explained.
@@ -94,11 +104,13 @@ class FeatureWorkers:
         _raise_first(tries)
 
     def _attempt(self, feature: int) -> None:
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._stop_asked.asked:
             return
         try:
             failure = self._failure(feature)
             self._on_done(feature, failure)
+        except _EndedHere:
+            return
         except BaseException:
             self._stop()
             raise
@@ -117,6 +129,8 @@ class FeatureWorkers:
     def _step(self, feature: int, node: str) -> None:
         if self._stopping.is_set():
             raise KeyboardInterrupt
+        if self._stop_asked.asked:
+            raise _EndedHere
         self._on_step(feature, node)
 
     def _stop(self) -> None:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphs.runs import Run
 from tools.database import Database
 from tools.errors import RunNotFound
 
 Row = dict[str, Any]
+
+
+class Snapshot(NamedTuple):
+    """What is known of one feature at one moment."""
+
+    feature: Row
+    hypotheses: list[Row]
+    experiments: list[Row]
 
 
 class Findings:
@@ -43,6 +51,22 @@ class Findings:
                 return row
         known = ", ".join(str(row["feature"]) for row in rows) or "none yet"
         raise RunNotFound(f"run {run.name} has no feature {feature}; it explains: {known}.")
+
+    def snapshot(self, run: Run, feature: int) -> Snapshot:
+        """One feature of a run with its hypotheses and experiments, as they are now.
+
+        Raises:
+            RunNotFound: the run does not explain that feature.
+        """
+        return self._with_evidence(run, self.feature(run, feature))
+
+    def snapshots(self, run: Run) -> Iterator[Snapshot]:
+        """Every feature of a run so, in order."""
+        return (self._with_evidence(run, row) for row in self.features(run))
+
+    def _with_evidence(self, run: Run, row: Row) -> Snapshot:
+        feature = row["feature"]
+        return Snapshot(row, self.hypotheses(run, feature), self.experiments(run, feature))
 
     def hypotheses(self, run: Run, feature: int) -> list[Row]:
         """The hypotheses in the order proposed, their rules as objects."""
@@ -83,17 +107,16 @@ EXPERIMENT_KEYS = (
 
 def export_lines(findings: Findings, run: Run) -> Iterator[str]:
     """One JSON object a feature, in the run's order."""
-    for row in findings.features(run):
-        yield json.dumps(export_record(findings, run, row), ensure_ascii=False)
+    for found in findings.snapshots(run):
+        yield json.dumps(export_record(run, found), ensure_ascii=False)
 
 
-def export_record(findings: Findings, run: Run, row: Row) -> Row:
+def export_record(run: Run, found: Snapshot) -> Row:
     """What `saesage export` says of one feature."""
-    feature = row["feature"]
-    hypotheses = findings.hypotheses(run, feature)
-    experiments = findings.experiments(run, feature)
+    row, hypotheses, experiments = found
+    origin = run.forked_from
     return {
-        "feature": feature,
+        "feature": row["feature"],
         "status": row["status"],
         "description": row["description"],
         "labels": row["labels"] or [],
@@ -115,6 +138,7 @@ def export_record(findings: Findings, run: Run, row: Row) -> Row:
         "seconds": row["seconds"],
         "run": run.name,
         "config_hash": run.config_hash,
+        "forked_from": None if origin is None else origin.model_dump(mode="json"),
     }
 
 

@@ -10,19 +10,29 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-HypothesisStatus = Literal["pending", "confirmed", "refuted", "refined", "undecided"]
+HypothesisStatus = Literal["pending", "confirmed", "refuted", "refined", "undecided", "dropped"]
 """`pending`: still to be tested; `confirmed` / `refuted`: decided by measurements; `refined`:
-reworded into a child hypothesis; `undecided`: closed without a decision."""
+reworded into a child hypothesis; `undecided`: closed without a decision; `dropped`: set aside by
+the user, whatever was measured."""
 
-FeatureStatus = Literal["running", "explained", "undecided", "budget", "dead", "too_rare"]
-"""`explained`: at least one hypothesis was confirmed; `undecided`: none was; `budget`: a budget ran
-out first; `dead`: never fires on the corpus; `too_rare`: fires too seldom to be explained."""
+FeatureStatus = Literal[
+    "running", "waiting", "explained", "undecided", "budget", "rejected", "dead", "too_rare"
+]
+"""`waiting`: for the user's review; `explained`: at least one hypothesis was confirmed;
+`undecided`: none was; `budget`: a budget ran out first; `rejected`: the user ended it without an
+explanation; `dead`: never fires on the corpus; `too_rare`: fires too seldom to be explained."""
+
+ReviewPoint = Literal["after-hypotheses", "before-conclusion"]
+"""Where an investigation may wait for the user."""
 
 Expectation = Literal["active", "inactive"]
 """What a hypothesis predicts of a text."""
 
 Outcome = Literal["active", "inactive", "inconclusive"]
 """What was measured: normalized maximum above, below, or between the two thresholds."""
+
+ReviewVerdict = Literal["approve", "reject"]
+"""What the user makes of what waits."""
 
 ExperimentKind = Literal[
     "positive", "negative_control", "minimal_pair", "near_miss", "context_ablation"
@@ -204,6 +214,57 @@ class FeatureScale(Record):
     n_active_windows: int
 
 
+class NewExperiment(Record):
+    """A text that the user adds as a test of a hypothesis."""
+
+    hypothesis: str
+    """An id; the edit's own new hypotheses have theirs already."""
+    text: str
+    predicted: Expectation
+
+
+class Rewording(Record):
+    """A hypothesis in the user's words, to take the place of another."""
+
+    hypothesis: str
+    proposal: Proposal
+
+
+class Edits(Record):
+    """What the user changes of an investigation."""
+
+    add: tuple[Proposal, ...] = ()
+    """New hypotheses; numbered in this order, after those that there are."""
+    reword: tuple[Rewording, ...] = ()
+    """Each becomes a child of the hypothesis that it rewords; numbered after those of `add`."""
+    drop: tuple[str, ...] = ()
+    """Hypotheses to set aside; what was measured for them stays."""
+    experiments: tuple[NewExperiment, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is changed."""
+        return self == Edits()
+
+
+class Answer(Record):
+    """What the user makes of an investigation that waits for review."""
+
+    verdict: ReviewVerdict
+    """`approve`: go on, with the edits; `reject`: end without an explanation."""
+    edits: Edits = Edits()
+
+
+class ForkedFrom(Record):
+    """Where an investigation was forked off another one, and what was changed."""
+
+    thread: str
+    checkpoint: str
+    edits: Edits
+    settings: tuple[str, ...] = ()
+    """Changes of the configuration, such as `budget.rounds=20`."""
+
+
 RECORD_TYPES: tuple[type[Record], ...] = (
     Hypothesis,
     Experiment,
@@ -211,5 +272,6 @@ RECORD_TYPES: tuple[type[Record], ...] = (
     Explanation,
     Claim,
     FeatureScale,
+    ForkedFrom,
 )
 """The types that the state holds: what the strict serializer may bring back."""

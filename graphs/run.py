@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import NamedTuple
 
 from graphs.checkpointer import DuckDBSaver, strict_serializer
 from graphs.config import CorpusConfig, DatasetConfig
-from graphs.context import ExplainContext, Limits
+from graphs.context import ExplainContext, limits_of
 from graphs.explain import build_graph
 from graphs.explainer import Explainer
 from graphs.feature_workers import FeatureWorkers
+from graphs.instruments import Instruments
 from graphs.policies.protocols import Thresholds
 from graphs.policies.registry import load_policies
 from graphs.projection import DomainProjection
@@ -20,7 +21,7 @@ from graphs.records import RECORD_TYPES
 from graphs.reporter import Reporter
 from graphs.runs import Run, RunStore
 from graphs.services import Services
-from graphs.subjects import open_subject
+from graphs.stopping import Stop
 from tools.activations import Subject
 from tools.corpus import STDLIB_SOURCE, CorpusSpec, DatasetSource
 from tools.corpus_files import corpus_files
@@ -30,32 +31,48 @@ from tools.harvest.collection import collect_exemplars
 from tools.harvest.features import parse_features
 from tools.harvest.recent import RecentExemplars
 from tools.harvest.store import ExemplarStore
-from tools.scheduling.measured_texts import MeasuredTexts
-from tools.scheduling.scheduler import Scheduler
+from tools.logit_effects import keep_logit_effects
 
 OFFLINE_CONCURRENCY = 4
 """Features at a time where none waits for a server: more share one processor without gain."""
 
 
-def finish_run(database: Database, run: Run, reporter: Reporter) -> None:
+def finish_run(
+    database: Database,
+    run: Run,
+    reporter: Reporter,
+    *,
+    stop: Stop | None = None,
+    instruments: Instruments | None = None,
+    only: int | None = None,
+) -> None:
     """Explain every feature of `run` that has no final status yet.
 
     Several are explained side by side. One that cannot be explained is recorded as failed, and the
     others go on.
+
+    Args:
+        database: Has the run.
+        run: As it was opened.
+        reporter: Hears how far it is.
+        stop: Asked to stop, the run returns once every step under way is finished and stored.
+        instruments: Those of the database, if somebody else measures beside the run.
+        only: The one feature to go on with, while others may be in other hands.
 
     Raises:
         SaesageError: the subject, corpus, policies, language model or database cannot be used at
             all.
     """
     runs = RunStore(database)
+    stop = stop or Stop()
     if runs.is_finished(run):
         return
-    with (
-        closing(Services(database, run)) as services,
-        closing(MeasuredTexts(database)) as measured,
-    ):
+    with ExitStack() as lent:
+        if instruments is None:
+            instruments = lent.enter_context(closing(Instruments(database)))
+        services = lent.enter_context(closing(Services(database, run)))
         try:
-            explainer = _prepare(database, run, services, measured, reporter)
+            explainer = prepare(database, run, services, instruments, reporter)
         except SaesageError:
             runs.discard_unplanned(run)
             raise
@@ -66,8 +83,10 @@ def finish_run(database: Database, run: Run, reporter: Reporter) -> None:
             on_step=reporter.step,
             on_done=tally.add,
             release=services.close,
+            stop=stop,
         )
-        workers.finish(runs.unfinished(run))
+        with stop.steps():
+            workers.finish([each for each in runs.unfinished(run) if only in (None, each)])
 
 
 def _in_flight(run: Run, services: Services) -> int:
@@ -105,33 +124,36 @@ class _Tally:
         self._reporter.features(len(self._planned) - len(self._open), len(self._planned))
 
 
-def _prepare(
+def prepare(
     database: Database,
     run: Run,
     services: Services,
-    measured: MeasuredTexts,
+    instruments: Instruments,
     reporter: Reporter,
 ) -> Explainer:
+    """What explains the run's features; plans the run and measures the corpus if need be.
+
+    Raises:
+        SaesageError: as `finish_run`.
+    """
     config = run.config
     policies = load_policies(config, services)
     _check_corpus(run.config.corpus)
     reporter.stage("loading model and SAE")
-    subject = open_subject(config.subject)
+    subject, scheduler = instruments.of(config.subject)
     harvest, unmeasured = _plan(database, run, subject, reporter)
+    keep_logit_effects(database, subject, RunStore(database).planned(run))
     serde = strict_serializer(RECORD_TYPES)
     saver = DuckDBSaver(database, serde=serde, projection=DomainProjection())
     source = ExemplarStore(database).source(harvest)
     context = ExplainContext(
-        subject=Scheduler(subject, measured),
+        subject=scheduler,
         source=RecentExemplars(source, features=_in_flight(run, services)),
         policies=policies,
-        limits=Limits(
-            rounds=config.budget.rounds,
-            experiments=config.budget.experiments,
-            minutes=config.budget.minutes,
-        ),
+        limits=limits_of(config),
         thresholds=Thresholds(**config.thresholds.model_dump()),
         seed=config.seed,
+        review=frozenset(config.review),
     )
     return Explainer(run, build_graph(saver), context, saver, unmeasured)
 

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
+from duckdb import DuckDBPyConnection
+
 from graphs.config import RunConfig, parse_config
 from graphs.projection import PROJECTION_DDL
+from graphs.records import ForkedFrom
 from tools.database import UTC_STAMP, Database
 from tools.errors import RunNotFound, SaesageError
 
@@ -20,9 +23,17 @@ RUN_DDL: tuple[str, ...] = (
     "harvest VARCHAR)",
     "CREATE TABLE IF NOT EXISTS failures (run VARCHAR, feature INTEGER, error VARCHAR, "
     f"message VARCHAR, failed_at {UTC_STAMP})",
-    # A failure counts until a later step of the same feature is stored.
+    "CREATE TABLE IF NOT EXISTS forks (run VARCHAR, root VARCHAR, feature INTEGER, "
+    f"forked_from JSON, created_at {UTC_STAMP})",
+    "CREATE TABLE IF NOT EXISTS answers (thread_id VARCHAR, checkpoint_id VARCHAR, answer JSON, "
+    f"answered_at {UTC_STAMP})",
+    # A failure counts until a later step of the same feature is stored. What waited for the user
+    # runs on from the answer.
     "CREATE VIEW IF NOT EXISTS features AS "
-    "WITH newest AS (SELECT * FROM feature_log QUALIFY row_number() OVER (PARTITION BY thread_id "
+    "WITH newest AS (SELECT * REPLACE (CASE WHEN status = 'waiting' AND EXISTS (FROM answers a "
+    "WHERE a.thread_id = feature_log.thread_id AND a.checkpoint_id = feature_log.checkpoint_id) "
+    "THEN 'running' ELSE status END AS status) "
+    "FROM feature_log QUALIFY row_number() OVER (PARTITION BY thread_id "
     "ORDER BY checkpoint_id DESC, recorded_at DESC) = 1), "
     "failed AS (SELECT * FROM failures QUALIFY row_number() OVER (PARTITION BY run, feature "
     "ORDER BY failed_at DESC) = 1) "
@@ -36,6 +47,9 @@ RUN_DDL: tuple[str, ...] = (
     "LEFT JOIN failed f ON f.run = p.run AND f.feature = p.feature",
 )
 
+FORK_MARK = "~"
+"""Between the name of a run and that of its fork."""
+
 UNFINISHED = ("pending", "running", "failed")
 """Statuses of features that `resume` goes on with."""
 
@@ -48,6 +62,18 @@ class Run:
     config: RunConfig
     config_hash: str
     """As it was when the run began."""
+    forked_from: ForkedFrom | None = None
+    """Of a fork, which is a run of one feature: where it began."""
+
+    @property
+    def root(self) -> str:
+        """The run that a fork goes back to; of any other run its own name."""
+        return self.name.partition(FORK_MARK)[0]
+
+    @property
+    def short_name(self) -> str:
+        """A fork's name among those of its root; of any other run the whole name."""
+        return self.name.rpartition(FORK_MARK)[2]
 
 
 class RunStore:
@@ -57,11 +83,30 @@ class RunStore:
         self._database = database
 
     def all(self) -> list[Run]:
-        """Every run, oldest first."""
+        """Every run and every fork, oldest first."""
         rows = self._database.rows(
-            "SELECT run, config, config_hash FROM runs ORDER BY created_at, length(run), run"
+            "SELECT run, config, config_hash, forked_from FROM runs LEFT JOIN forks USING (run) "
+            "ORDER BY runs.created_at, length(run), run"
         )
-        return [Run(name, parse_config(json.loads(text)), digest) for name, text, digest in rows]
+        return [
+            Run(
+                name,
+                parse_config(json.loads(config)),
+                digest,
+                None if origin is None else ForkedFrom.model_validate_json(origin),
+            )
+            for name, config, digest, origin in rows
+        ]
+
+    def originals(self) -> list[Run]:
+        """The runs that are no forks, oldest first."""
+        return [run for run in self.all() if run.forked_from is None]
+
+    def forks(self, run: Run, feature: int) -> list[Run]:
+        """The forks of a feature that go back to the same run as `run` does, oldest first."""
+        query = "SELECT run FROM forks WHERE root = ? AND feature = ?"
+        names = {name for (name,) in self._database.rows(query, [run.root, feature])}
+        return [fork for fork in self.all() if fork.name in names]
 
     def open(self, config: RunConfig, *, new: bool = False) -> Run:
         """The newest run of this configuration; another one if asked for or if there is none.
@@ -69,17 +114,21 @@ class RunStore:
         It has `config` as given: how a language model is reached may have changed since.
         """
         digest = config.config_hash
-        known = [run for run in self.all() if run.config_hash == digest]
+        known = [run for run in self.originals() if run.config_hash == digest]
         if known and not new:
             return replace(known[-1], config=config)
         number = max((int(run.name.rpartition("-")[2]) for run in known), default=0) + 1
         run = Run(f"{digest[:12]}-{number}", config, digest)
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO runs (run, config, config_hash, version) VALUES (?, ?, ?, ?)",
-                [run.name, config.model_dump_json(), digest, version("saesage")],
-            )
+            self.add(connection, run)
         return run
+
+    def add(self, connection: DuckDBPyConnection, run: Run) -> None:
+        """Write a new run down, in the caller's transaction."""
+        connection.execute(
+            "INSERT INTO runs (run, config, config_hash, version) VALUES (?, ?, ?, ?)",
+            [run.name, run.config.model_dump_json(), run.config_hash, version("saesage")],
+        )
 
     def discard_unplanned(self, run: Run) -> None:
         """Forget a run whose input turned out bad before any feature was planned."""
@@ -109,14 +158,21 @@ class RunStore:
         return [feature for (feature,) in self._database.rows(query, [run.name])]
 
     def is_finished(self, run: Run) -> bool:
-        """Whether every feature was chosen and has a final status."""
+        """Whether every feature was chosen, and is explained or waits for the user."""
         return self.harvest(run) is not None and not self.unfinished(run)
 
     def unfinished(self, run: Run) -> list[int]:
-        """The run's features that have no final status, in order."""
+        """The run's features that could go on now, in order."""
+        return self._of_status(run, UNFINISHED)
+
+    def waiting(self, run: Run) -> list[int]:
+        """The run's features that wait for the user, in order."""
+        return self._of_status(run, ("waiting",))
+
+    def _of_status(self, run: Run, statuses: Sequence[str]) -> list[int]:
         query = "SELECT feature, status FROM features WHERE run = ? ORDER BY rank"
         rows = self._database.rows(query, [run.name])
-        return [feature for feature, status in rows if status in UNFINISHED]
+        return [feature for feature, status in rows if status in statuses]
 
     def record_failure(self, run: Run, feature: int, error: SaesageError) -> None:
         """Keep why a feature could not be explained."""
@@ -140,25 +196,28 @@ class RunStore:
         return self._database.rows(query, [run.name]) == [(0,)]
 
     def latest(self) -> Run:
-        """The newest run.
+        """The newest run that is no fork.
 
         Raises:
             RunNotFound: the database holds none.
         """
-        runs = self.all()
+        runs = self.originals()
         if not runs:
             raise RunNotFound("the database holds no run yet; start one with `saesage explain`.")
         return runs[-1]
 
     def named(self, name: str) -> Run:
-        """The run of that name.
+        """The run of that name; of a fork, the part behind the mark will do.
 
         Raises:
-            RunNotFound: there is none.
+            RunNotFound: there is none, or several forks are called so.
         """
         runs = self.all()
-        for run in runs:
-            if run.name == name:
-                return run
+        for found in (
+            [r for r in runs if r.name == name],
+            [r for r in runs if name == r.short_name],
+        ):
+            if len(found) == 1:
+                return found[0]
         known = ", ".join(run.name for run in runs) or "none"
         raise RunNotFound(f"the database holds no run {name!r}; known: {known}.")

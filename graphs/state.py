@@ -11,6 +11,7 @@ from graphs.records import (
     Explanation,
     FeatureScale,
     FeatureStatus,
+    ForkedFrom,
     Hypothesis,
     Observation,
 )
@@ -55,6 +56,8 @@ class ExplainState(TypedDict):
     stopped: str
     """Which budget of language-model calls ended the investigation early; empty for none."""
     explanation: Explanation | None
+    forked_from: ForkedFrom | None
+    """Of a fork: where it began."""
 
 
 class StateUpdate(TypedDict, total=False):
@@ -91,9 +94,16 @@ def initial_state(run: str, feature: int) -> ExplainState:
         seconds=0.0,
         stopped="",
         explanation=None,
+        forked_from=None,
     )
 
 
 def open_hypotheses(state: ExplainState) -> list[Hypothesis]:
     """Those to be tested now: pending ones, and those a review asked about."""
     return [h for h in state["hypotheses"] if h.status == "pending" or h.id in state["requests"]]
+
+
+def unmeasured(state: ExplainState) -> list[Experiment]:
+    """Experiments that no observation tells of yet."""
+    measured = {observation.experiment for observation in state["observations"]}
+    return [e for e in state["experiments"] if e.id not in measured]

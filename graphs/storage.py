@@ -9,6 +9,7 @@ from graphs.runs import RUN_DDL
 from tools.database import Database, initialise
 from tools.harvest.schema import EXEMPLAR_DDL
 from tools.llm.ledger import LLM_DDL
+from tools.logit_effects import LOGIT_DDL
 from tools.scheduling.measured_texts import MEASURED_DDL
 
 
@@ -21,5 +22,5 @@ def open_database(path: str, *, create: bool) -> Generator[Database]:
             version, or cannot be used; see `tools.errors`.
     """
     with Database.open(path, create=create) as database:
-        initialise(database, (*RUN_DDL, *EXEMPLAR_DDL, *LLM_DDL, *MEASURED_DDL))
+        initialise(database, (*RUN_DDL, *EXEMPLAR_DDL, *LOGIT_DDL, *LLM_DDL, *MEASURED_DDL))
         yield database

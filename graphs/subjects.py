@@ -37,3 +37,20 @@ def _made(path: str) -> Subject:
         f"{KIND} {path!r} gave {repr(subject)[:80]}, which is no Subject: see tools/activations.py "
         "for what it must offer."
     )
+
+
+class Subjects:
+    """Loads each subject once, when it is first wanted."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[SubjectConfig, Subject] = {}
+
+    def load(self, config: SubjectConfig) -> Subject:
+        """The subject.
+
+        Raises:
+            SubjectError: as `open_subject` does.
+        """
+        if config not in self._loaded:
+            self._loaded[config] = open_subject(config)
+        return self._loaded[config]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from graphs.policies.protocols import Case, Dossier
+from graphs.policies.symbolic import SymbolicPolicy
 from graphs.records import (
     Claim,
     Conclusion,
@@ -189,3 +193,25 @@ class Spent(ScriptedPolicy):
         if name != "method" and name == self.method:
             raise BudgetSpent("budget llm_calls=3 of feature 0 is used up")
         return super().__getattribute__(name)
+
+
+class Credulous(SymbolicPolicy):
+    """Tests a hypothesis on one text that it came from and on one that nobody would doubt."""
+
+    def design_experiments(self, dossier: Dossier, case: Case, room: int) -> list[Design]:
+        trials = (
+            Trial(text="    if value is None", predicted="active"),
+            Trial(text="a cup of tea", predicted="inactive"),
+        )
+        return [Design(hypothesis=id, kind="positive", trials=trials) for id in case.open]
+
+
+class Dawdling(ScriptedPolicy):
+    """Takes its time over a design, until the file that `SAESAGE_TEST_GO` names is there."""
+
+    def design_experiments(self, dossier: Dossier, case: Case, room: int) -> Sequence[Design]:
+        go = Path(os.environ["SAESAGE_TEST_GO"])
+        go.with_suffix(f".{dossier.feature}").touch()
+        while not go.exists():
+            time.sleep(0.01)
+        return super().design_experiments(dossier, case, room)

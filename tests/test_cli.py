@@ -113,6 +113,7 @@ def check_export(record: dict[str, Any], subject: LoadedSubject) -> None:
     assert set(record) == {
         *("feature", "status", "description", "labels", "not_on", "confidence", "rule"),
         *("hypotheses", "experiments", "counts", "seconds", "run", "config_hash"),
+        "forked_from",
     }
     assert len(record["hypotheses"]) >= 4
     texts = [experiment["text"] for experiment in record["experiments"]]

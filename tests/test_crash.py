@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from graphs.commands import EXIT_INTERRUPTED
 from tests.crashes import (
     KILLED,
     CrashServer,
@@ -18,6 +17,7 @@ from tests.crashes import (
     make_run,
     uninterrupted,
 )
+from tools.errors import EXIT_INTERRUPTED
 
 KILLS = 21
 

@@ -16,7 +16,6 @@ from evaluation import evaluate, examiner
 from evaluation.baselines.registry import DEFAULT_BASELINES
 from evaluation.scorers.registry import DEFAULTS, SCORERS
 from evaluation.scores import ScoreStore
-from graphs.commands import EXIT_INTERRUPTED
 from tests import evaluations
 from tests.evaluations import (
     DEAD,
@@ -34,6 +33,7 @@ from tests.evaluations import (
     with_features,
 )
 from tools.database import Database
+from tools.errors import EXIT_INTERRUPTED
 from tools.rules import Branch, Rule, TokenIn
 
 FEW = (NAMED["animals"], NAMED["None after is"], NAMED["zebra, which is rare"])

@@ -11,6 +11,7 @@ import pytest
 
 from graphs import feature_workers
 from graphs.feature_workers import PASSES, FeatureWorkers
+from graphs.stopping import Stop
 from tools.errors import (
     CallFailed,
     DatabaseFull,
@@ -25,7 +26,13 @@ from tools.errors import (
 class Workers(FeatureWorkers):
     """FeatureWorkers whose reports are kept."""
 
-    def __init__(self, explain: Any, in_flight: int, release: Any = lambda: None) -> None:
+    def __init__(
+        self,
+        explain: Any,
+        in_flight: int,
+        release: Any = lambda: None,
+        stop: Stop | None = None,
+    ) -> None:
         self.steps: list[tuple[int, str]] = []
         self.tried: list[tuple[int, SaesageError | None]] = []
         super().__init__(
@@ -34,6 +41,7 @@ class Workers(FeatureWorkers):
             on_step=lambda feature, node: self.steps.append((feature, node)),
             on_done=lambda feature, failure: self.tried.append((feature, failure)),
             release=release,
+            stop=stop,
         )
 
 

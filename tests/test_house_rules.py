@@ -61,6 +61,7 @@ def test_the_wiring_is_in_one_place() -> None:
     [
         "graphs.commands",
         "graphs.terminal.tables, graphs.terminal.show, graphs.findings, graphs.storage",
+        "graphs.page.commands, graphs.page.report, graphs.page.reading",
     ],
 )
 def test_reading_a_database_imports_nothing_heavy(modules: str) -> None:

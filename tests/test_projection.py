@@ -97,7 +97,7 @@ def test_rows_are_the_records(
         (o.id, list(o.activations)) for o in state["observations"]
     ]
     assert state["explanation"] is not None
-    record = export_record(findings, run, findings.feature(run, 0))
+    record = export_record(run, findings.snapshot(run, 0))
     assert record["description"] == state["explanation"].description
     assert record["status"] == "explained"
 

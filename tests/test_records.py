@@ -10,12 +10,17 @@ from graphs.checkpointer import strict_serializer
 from graphs.records import (
     RECORD_TYPES,
     Claim,
+    Edits,
     Experiment,
     Explanation,
     FeatureScale,
+    ForkedFrom,
     Hypothesis,
+    NewExperiment,
     Observation,
+    Proposal,
     Record,
+    Rewording,
 )
 
 RULE = {"kind": "any", "branches": [{"tokens": [" import", "ß", "\n"], "strength": 0.25}]}
@@ -62,6 +67,17 @@ RECORDS: list[Record] = [
         confidence_basis="basis",
     ),
     FeatureScale(scale=1.5, n_tokens=10, n_active_tokens=2, n_active_windows=1),
+    ForkedFrom(
+        thread="run-1/3",
+        checkpoint="1f0",
+        edits=Edits(
+            add=(Proposal(statement="fires on tabs", rule=RULE),),
+            reword=(Rewording(hypothesis="H2", proposal=Proposal(statement="fires on spaces")),),
+            drop=("H1",),
+            experiments=(NewExperiment(hypothesis="H5", text="\t", predicted="active"),),
+        ),
+        settings=("budget.rounds=3",),
+    ),
 ]
 
 

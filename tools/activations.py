@@ -153,3 +153,38 @@ class SparseSubject(Subject, Protocol):
 def lanes_of(subject: Subject) -> Lanes:
     """Its own lanes, or a single one: what says nothing of threads is called from one at a time."""
     return subject.lanes() if isinstance(subject, SparseSubject) else Lanes(1)
+
+
+@dataclass(frozen=True, slots=True)
+class LogitEffects:
+    """What a feature does to the next token directly, through nothing but the unembedding.
+
+    A logit is that of one unit of activation: the feature's decoder direction times the token's
+    unembedding, less the mean over the vocabulary. Later layers and the final norm are left out.
+    """
+
+    feature: int
+    top: tuple[tuple[str, float], ...]
+    """Tokens (their surfaces) with the largest logits, largest first."""
+    bottom: tuple[tuple[str, float], ...]
+    """Tokens with the smallest logits, smallest first."""
+
+
+@runtime_checkable
+class WritingSubject(Subject, Protocol):
+    """A Subject that can tell what its features write towards the next token.
+
+    A Subject need not be one: reports then go without.
+    """
+
+    def logit_effects(self, features: Sequence[int], n: int) -> list[LogitEffects]:
+        """The `n` tokens that each feature raises most, and as many that it lowers most.
+
+        Returns:
+            One for each of `features`; none at all where the SAE does not write into the residual
+            stream, of which alone the unembedding makes tokens.
+
+        Raises:
+            FeatureOutOfRange: a feature id is not one of the SAE's latents.
+        """
+        ...

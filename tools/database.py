@@ -86,10 +86,15 @@ class Database:
     `close`. A Database never closed closes itself when collected or when the interpreter exits.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, path: str) -> None:
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        path: str,
+        lock: threading.RLock | None = None,
+    ) -> None:
         self.path = path
         self._connection = connection
-        self._lock = _lock_of(path)
+        self._lock = lock or _lock_of(path)
         self._in_transaction = False
         # DuckDB reports a page of leaked objects for connections open at interpreter exit.
         self._finalizer = weakref.finalize(self, connection.close)
@@ -113,6 +118,15 @@ class Database:
             _prepare(Path(path), create=create)
         with _typed_errors(path):
             return cls(duckdb.connect(path, config=_CONFIG), path)
+
+    def reader(self) -> Self:
+        """The same file once more, for reading while others write: neither waits for the other.
+
+        Inside `transaction` it sees the file as it was when that began. Must be closed before
+        the Database that it comes from.
+        """
+        with self._lock, _typed_errors(self.path):
+            return type(self)(self._connection.cursor(), self.path, threading.RLock())
 
     @contextmanager
     def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:

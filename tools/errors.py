@@ -8,6 +8,9 @@ EXIT_SOME_FAILED = 1
 EXIT_BAD_INPUT = 2
 """Exit code for bad usage, configuration or input."""
 
+EXIT_INTERRUPTED = 130
+"""Exit code when the user stopped a command."""
+
 
 class SaesageError(Exception):
     """Base of every error that saesage raises on purpose."""
@@ -168,6 +171,34 @@ class DatabaseFull(DatabaseError):
 
 class RunNotFound(DatabaseError):
     """The database holds no such run or feature."""
+
+
+class LivePageError(SaesageError):
+    """The live page cannot be served, or a request to it is malformed."""
+
+
+class PortUnusable(LivePageError):
+    """The port is in use, or needs rights that this user lacks."""
+
+
+class CheckpointNotFound(DatabaseError):
+    """A thread has no such checkpoint."""
+
+
+class SteeringError(SaesageError):
+    """What the user wants of an investigation cannot be done; nothing was changed."""
+
+
+class EditRefused(SteeringError):
+    """An edit names what does not exist, cannot be tested, or changes nothing."""
+
+
+class FeatureBusy(SteeringError):
+    """A feature is being explained, or its explanation was interrupted."""
+
+
+class NothingWaits(SteeringError):
+    """A feature does not wait for review."""
 
 
 class EvaluationError(SaesageError):

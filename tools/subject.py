@@ -19,7 +19,7 @@ from sae_lens import SAE
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tools.activations import Fired, SubjectInfo, TextActivations
+from tools.activations import Fired, LogitEffects, SubjectInfo, TextActivations
 from tools.errors import (
     ConfigError,
     EmptyText,
@@ -33,6 +33,7 @@ from tools.model.encoders import Encoder, build_encoder
 from tools.model.fingerprint import fingerprint
 from tools.model.hook_points import locate
 from tools.model.lanes import MOST_LANES, open_lanes
+from tools.model.logit_effects import logit_effects
 from tools.model.memory import explain_memory
 from tools.model.not_finite import MeasuredWindows
 from tools.model.readers import HookReader, Reader
@@ -94,7 +95,7 @@ def load_subject(spec: SubjectSpec) -> LoadedSubject:
 
 @dataclass(eq=False)
 class LoadedSubject:
-    """A model and an SAE in memory; implements `tools.activations.SparseSubject`.
+    """A model and an SAE in memory; implements `SparseSubject` and `WritingSubject`.
 
     Safe under threads: on a CPU forward passes may overlap, elsewhere they take turns.
     """
@@ -207,6 +208,12 @@ class LoadedSubject:
     def lanes(self) -> Lanes:
         """See `SparseSubject.lanes`."""
         return open_lanes(min(MOST_LANES, torch.get_num_threads()) if self._concurrent else 1)
+
+    def logit_effects(self, features: Sequence[int], n: int) -> list[LogitEffects]:
+        """See `WritingSubject.logit_effects`."""
+        self._check_features(features)
+        size = self.info.vocabulary_size
+        return logit_effects(self.model, self.sae, self.settings, features, n, size, self.surfaces)
 
     @property
     def _concurrent(self) -> bool:

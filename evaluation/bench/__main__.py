@@ -13,6 +13,7 @@ from rich.console import Console
 from evaluation.bench.experiments import experiment_rows
 from evaluation.bench.harvest import harvest_profile, harvest_rows
 from evaluation.bench.language_model import language_model_rows
+from evaluation.bench.live import live_rows
 from evaluation.bench.report import show, write
 from evaluation.bench.rows import BenchRow
 from evaluation.bench.rules import rule_rows
@@ -28,6 +29,7 @@ BENCHMARKS: Mapping[str, Callable[[], Sequence[BenchRow]]] = {
     "language_model": language_model_rows,
     "storage": storage_rows,
     "experiments": experiment_rows,
+    "live": live_rows,
 }
 
 

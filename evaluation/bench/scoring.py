@@ -1,4 +1,4 @@
-"""What scoring costs beside explaining: the demo's features, offline, by judge rule."""
+"""What scoring costs beside explaining, and a report of it: the demo's features, offline."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from evaluation.bench.page import page_rows
 from evaluation.bench.rows import BenchRow
 from evaluation.evaluate import Request, evaluate_run
 from evaluation.scores import SCORE_DDL
@@ -24,7 +25,7 @@ CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
 def scoring_rows() -> list[BenchRow]:
     """Wall time of scoring the configuration's features, all metrics and baselines, as a share.
 
-    Both parts load the model and measure the corpus themselves.
+    And what a report of them takes. Both parts load the model and measure the corpus themselves.
     """
     with tempfile.TemporaryDirectory() as folder:
         config = load_config(CONFIG, database=str(Path(folder) / "bench.duckdb"))
@@ -39,5 +40,7 @@ def scoring_rows() -> list[BenchRow]:
             explained = time.perf_counter()
             outcome = evaluate_run(database, run, Request(), reporter)
             scored = time.perf_counter()
+            reported = page_rows(database, outcome.scored)
     name = f"scoring {outcome.scored} features, all offline metrics / explaining them"
-    return [BenchRow(name, (scored - explained) / (explained - start), 1.0, "of wall")]
+    share = (scored - explained) / (explained - start)
+    return [BenchRow(name, share, 1.0, "of wall"), *reported]

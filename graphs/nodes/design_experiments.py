@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from graphs.context import ExplainContext, case_of
 from graphs.records import Design, Experiment, Hypothesis, Setback
-from graphs.state import ExplainState, StateUpdate, open_hypotheses
+from graphs.state import ExplainState, StateUpdate, open_hypotheses, unmeasured
 from tools.activations import Tokenization
 from tools.errors import BudgetSpent, PolicyError
 
@@ -39,7 +39,8 @@ def design_experiments(state: ExplainState, runtime: Runtime[ExplainContext]) ->
     _check(designs, still_open)
     round = state["round"] + 1
     experiments = _number(designs, known, _stale_texts(still_open, known), round)[:room]
-    untested = {h.id for h in still_open} - {e.hypothesis for e in experiments}
+    to_be_run = (*unmeasured(state), *experiments)
+    untested = {h.id for h in still_open} - {e.hypothesis for e in to_be_run}
     for experiment in experiments:
         _check_text(experiment, runtime.context.subject)
     if len(experiments) == room:

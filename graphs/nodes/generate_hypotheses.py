@@ -27,7 +27,7 @@ def generate_hypotheses(state: ExplainState, runtime: Runtime[ExplainContext]) -
     except BudgetSpent as error:
         return {"stopped": str(error)}
     _check(proposals)
-    return {"hypotheses": number(proposals, first=1, round=0)}
+    return {"hypotheses": number(proposals, first=len(state["hypotheses"]) + 1, round=0)}
 
 
 def number(proposals: Sequence[Proposal], *, first: int, round: int) -> list[Hypothesis]:

@@ -12,6 +12,8 @@ from tools.errors import BudgetSpent, PolicyError
 def review(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate:
     """Take the policy's requests for more tests; none means conclude.
 
+    What the user dropped is not tested again.
+
     Raises:
         PolicyError: the review asks about a hypothesis that does not exist.
     """
@@ -24,4 +26,6 @@ def review(state: ExplainState, runtime: Runtime[ExplainContext]) -> StateUpdate
     strangers = set(answer.requests) - {h.id for h in state["hypotheses"]}
     if strangers:
         raise PolicyError(f"review asks about unknown hypotheses: {', '.join(sorted(strangers))}.")
-    return {"reviews": state["reviews"] + 1, "requests": answer.requests}
+    dropped = {h.id for h in state["hypotheses"] if h.status == "dropped"}
+    requests = tuple(id for id in answer.requests if id not in dropped)
+    return {"reviews": state["reviews"] + 1, "requests": requests}

@@ -7,7 +7,7 @@ from langgraph.runtime import Runtime
 from graphs.context import ExplainContext
 from graphs.policies.protocols import Thresholds
 from graphs.records import Experiment, FeatureScale, Observation
-from graphs.state import ExplainState, StateUpdate
+from graphs.state import ExplainState, StateUpdate, unmeasured
 from graphs.verdicts import outcome_of, supports
 from tools.activations import TextActivations
 
@@ -16,8 +16,7 @@ def run_experiments(state: ExplainState, runtime: Runtime[ExplainContext]) -> St
     """Measure the experiments that have no observation yet; a repeated text is run once."""
     scale = state["scale"]
     assert scale is not None, "gather_exemplars comes first"
-    measured = {observation.experiment for observation in state["observations"]}
-    experiments = [e for e in state["experiments"] if e.id not in measured]
+    experiments = unmeasured(state)
     if not experiments:
         return {"observations": []}
     texts = list(dict.fromkeys(e.text for e in experiments))

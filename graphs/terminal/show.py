@@ -11,6 +11,7 @@ from rich.text import Text
 
 from graphs.findings import Findings, export_record
 from graphs.runs import Run
+from graphs.terminal.forks import family, print_family
 from graphs.terminal.shading import shaded
 from graphs.terminal.spending import spending
 from graphs.terminal.tables import print_features
@@ -18,12 +19,13 @@ from tools.database import Database
 
 Row = dict[str, Any]
 
-_STATUS_STYLE = {
+STATUS_STYLE = {
     "confirmed": "green",
     "refuted": "red",
     "refined": "yellow",
     "undecided": "yellow",
     "pending": "dim",
+    "dropped": "dim",
 }
 _LEGEND = (
     "H hypothesis, E experiment, O its observation. [token|0.7]: activation as a share of the "
@@ -36,41 +38,57 @@ def show_run(database: Database, run: Run, *, as_json: bool) -> None:
     """Every feature of a run with its explanation."""
     console = Console(highlight=False)
     if as_json:
-        findings = Findings(database)
-        records = [export_record(findings, run, row) for row in findings.features(run)]
-        _print_json(console, records)
+        records = [export_record(run, found) for found in Findings(database).snapshots(run)]
+        print_json(console, records)
     else:
         print_features(console, database, run)
 
 
-def show_feature(database: Database, run: Run, feature: int, *, as_json: bool) -> None:
+def show_feature(
+    database: Database, run: Run, feature: int, *, as_json: bool, at: str | None = None
+) -> None:
     """One feature: explanation, hypotheses with verdicts, each test with its activations.
+
+    Args:
+        database: Has the run.
+        run: The run or fork.
+        feature: One of its features.
+        as_json: Whether to print JSON.
+        at: A step of the history or a checkpoint's id: show the feature as it was then.
 
     Raises:
         RunNotFound: the run does not explain that feature.
+        CheckpointNotFound: there is no such checkpoint.
     """
-    findings = Findings(database)
-    row = findings.feature(run, feature)
-    hypotheses = findings.hypotheses(run, feature)
-    experiments = findings.experiments(run, feature)
+    found = Findings(database).snapshot(run, feature)
+    if at is not None:
+        # Reading a checkpoint imports LangGraph.
+        from graphs.steering.snapshot import snapshot  # noqa: PLC0415
+
+        found = snapshot(database, run, feature, at)
+    members = family(database, run, feature)
     console = Console(highlight=False)
     if as_json:
-        full = {**export_record(findings, run, row), "experiments": experiments}
-        full["hypotheses"] = [_public(h) for h in hypotheses]
-        full["claims"] = json.loads(row["claims"] or "[]")
-        _print_json(console, full)
+        full = {**export_record(run, found), "experiments": found.experiments}
+        full["hypotheses"] = [_public(h) for h in found.hypotheses]
+        full["claims"] = json.loads(found.feature["claims"] or "[]")
+        full["side_by_side"] = [member.to_json() for member in members]
+        print_json(console, full)
         return
-    _print_explanation(console, run, row)
-    for hypothesis in hypotheses:
-        own = [e for e in experiments if e["hypothesis"] == hypothesis["id"]]
-        _print_hypothesis(console, hypothesis, own, row["scale"])
+    _print_explanation(console, run, found.feature)
+    for hypothesis in found.hypotheses:
+        own = [e for e in found.experiments if e["hypothesis"] == hypothesis["id"]]
+        _print_hypothesis(console, hypothesis, own, found.feature["scale"])
+    if len(members) > 1 and at is None:
+        print_family(console, members)
 
 
 def _public(hypothesis: Row) -> Row:
     return {k: v for k, v in hypothesis.items() if k not in ("run", "feature", "checkpoint_id")}
 
 
-def _print_json(console: Console, content: object) -> None:
+def print_json(console: Console, content: object) -> None:
+    """Indented, and never wrapped."""
     console.out(json.dumps(content, ensure_ascii=False, indent=2), highlight=False)
 
 
@@ -110,7 +128,7 @@ def _print_hypothesis(
 ) -> None:
     refines = f", refines {hypothesis['parent']}" if hypothesis["parent"] else ""
     title = Text(f"{hypothesis['id']} ", "bold")
-    title.append(hypothesis["status"], _STATUS_STYLE[hypothesis["status"]])
+    title.append(hypothesis["status"], STATUS_STYLE[hypothesis["status"]])
     title.append(f"{refines}: {hypothesis['statement']}", "not bold")
     console.print()
     _indented(console, title, 0, hang=3)

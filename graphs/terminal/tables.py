@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from graphs.config import ROLES
 from graphs.findings import Findings
-from graphs.runs import Run, RunStore
+from graphs.runs import Run
 from graphs.terminal.spending import UNKNOWN, Row, calls, dollars, spending, tokens
 from tools.database import Database
 
@@ -20,6 +18,8 @@ _STATUS_STYLE = {
     "explained": "green",
     "undecided": "yellow",
     "budget": "yellow",
+    "waiting": "cyan",
+    "rejected": "yellow",
     "failed": "red",
     "dead": "dim",
     "too_rare": "dim",
@@ -32,41 +32,6 @@ _USED: dict[str, Callable[[Sequence[Row]], str]] = {
     "usd": dollars,
 }
 """What a language model was used, by column."""
-
-
-def print_runs(database: Database) -> None:
-    """Each run with its model, counts by status, experiments and time."""
-    console = Console(highlight=False)
-    findings = Findings(database)
-    runs = RunStore(database).all()
-    if not runs:
-        console.print("no runs yet; start one with `saesage explain CONFIG`.")
-        return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("run", no_wrap=True)
-    for name in ("model", "policy", "features", "tests", "passes", "calls", "usd", "seconds"):
-        table.add_column(name, overflow="fold")
-    for run in runs:
-        rows = findings.features(run)
-        counts = Counter(row["status"] for row in rows)
-        table.add_row(
-            run.name,
-            run.config.subject.name,
-            _policies(run),
-            ", ".join(f"{n} {status}" for status, n in counts.items()) or "not planned yet",
-            str(sum(row["n_experiments"] for row in rows)),
-            str(sum(row["forward_passes"] or 0 for row in rows)),
-            calls(rows),
-            dollars(rows),
-            f"{sum(row['seconds'] or 0 for row in rows):.1f}",
-        )
-    console.print(table)
-
-
-def _policies(run: Run) -> str:
-    names = sorted({run.config.policy_of(role) for role in ROLES})
-    asked = run.config.llm.models if run.config.llm and names != ["symbolic"] else ()
-    return ", ".join((*names, *asked))
 
 
 def print_features(console: Console, database: Database, run: Run) -> None:

@@ -13,6 +13,7 @@ from tools.exemplars import BANDS, KEPT_SPLITS, SPLITS
 from tools.harvest.bands import TOP_WINDOWS, Choice, choose_firing, choose_silent, draw, ranks
 from tools.harvest.common_text import CommonText, Counted
 from tools.harvest.firing_table import Firings
+from tools.harvest.histograms import Histograms, histograms
 from tools.harvest.layout import SampleLayout
 from tools.harvest.token_sums import TokenSums
 
@@ -35,6 +36,7 @@ class KeptFeatures:
 
     features: tuple[int, ...]
     statistics: Statistics
+    histograms: Histograms
     tokens: TokenSums
     """Of the propose split."""
     choice: Choice
@@ -89,6 +91,7 @@ def keep(
     return KeptFeatures(
         features=tuple(features),
         statistics=statistics,
+        histograms=histograms(owners, values, n),
         tokens=tokens,
         choice=choice,
         counted=tuple(map(common_text.count, firings, statistics.scale.tolist())),

@@ -22,6 +22,9 @@ EXEMPLAR_DDL: tuple[str, ...] = (
         harvest VARCHAR NOT NULL, feature INTEGER NOT NULL, n_tokens BIGINT NOT NULL,
         n_active_tokens BIGINT NOT NULL, n_active_windows BIGINT NOT NULL,
         max_activation DOUBLE NOT NULL, scale DOUBLE NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS feature_histograms (
+        harvest VARCHAR NOT NULL, feature INTEGER NOT NULL, highest FLOAT NOT NULL,
+        counts INTEGER[] NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS feature_exemplars (
         harvest VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL,
         bands VARCHAR[] NOT NULL, windows INTEGER[] NOT NULL, ends INTEGER[] NOT NULL,
@@ -70,6 +73,8 @@ EXEMPLAR_DDL: tuple[str, ...] = (
 `harvests.sample` is the fingerprint of the sample of which `harvest_windows` holds, by their number
 in it, the windows that some exemplar is of. `feature_firings` also knows features that were only
 looked at for a random draw; a feature with a row in `feature_statistics` has its exemplars stored.
+`feature_histograms` counts the tokens on which a feature fires, all splits, in bins of equal width
+from zero to its `highest` activation; features stored before the table was there have no row.
 `feature_exemplars` lists those of one split by band and rank: exemplar n is of `windows[n]`, and
 fires with `activations[ends[n - 1] + 1:ends[n]]` at the `places` (indices of tokens, from 0) there
 and nowhere else. `feature_tokens` lists tokens by share. `harvest_census.windows` is text common to

@@ -71,6 +71,7 @@ class FeatureWriter:
         self._insert("feature_tokens", _token_columns(kept, layout))
         self._insert("feature_census", _census_columns(kept))
         self._insert("feature_statistics", _statistic_columns(kept, layout))
+        self._insert("feature_histograms", _histogram_columns(kept))
 
     def _add_windows(self, numbers: Numbers) -> None:
         new = self._new(numbers, self._windows)
@@ -156,6 +157,17 @@ def _statistic_columns(kept: KeptFeatures, layout: SampleLayout) -> Columns:
         "feature": np.array(kept.features, np.int32),
         "n_tokens": np.full(len(kept.features), len(layout.token_ids)),
         **kept.statistics._asdict(),
+    }
+
+
+def _histogram_columns(kept: KeptFeatures) -> Columns:
+    counts = kept.histograms.counts
+    n_features, n_bins = counts.shape
+    bounds = n_bins * np.arange(n_features + 1, dtype=np.int32)
+    return {
+        "feature": np.array(kept.features, np.int32),
+        "highest": kept.histograms.highest,
+        "counts": _lists(bounds, counts.ravel()),
     }
 
 

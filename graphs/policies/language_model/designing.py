@@ -117,7 +117,8 @@ def _question(
 def _exhibits(dossier: Dossier, case: Case, task: Task) -> dict[str, str]:
     """What one task is shown besides what all are shown, by placeholder."""
     asked = [h.id for h in task.hypotheses]
-    rivals = [h for h in case.hypotheses if h.id not in asked and h.status != "refuted"]
+    fallen = ("refuted", "dropped")
+    rivals = [h for h in case.hypotheses if h.id not in asked and h.status not in fallen]
     shown = [
         *hypothesis_rows(task.hypotheses, open=asked, notes=False),
         *fitting(hypothesis_rows(rivals, notes=False), 1600),

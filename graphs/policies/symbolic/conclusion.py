@@ -20,6 +20,7 @@ STANDING: Mapping[HypothesisStatus, int] = {
     "undecided": 1,
     "pending": 1,
     "refuted": 2,
+    "dropped": 3,
 }
 """What an explanation should rather rest on: the lower, the better."""
 

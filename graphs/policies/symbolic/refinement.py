@@ -118,7 +118,8 @@ def _newcomer(case: Case, evidence: Evidence, known: set[str]) -> Rule | None:
     later = [h for h in case.hypotheses if h.round > 0 and h.parent is None]
     if len(later) >= MOST_NEW:
         return None
-    standing = [h for h in case.hypotheses if h.status != "refuted" and h.polarity == "active"]
+    fallen = ("refuted", "dropped")
+    standing = [h for h in case.hypotheses if h.status not in fallen and h.polarity == "active"]
     rules = [rule_from_json(h.rule) for h in standing if h.rule is not None]
     least = max(map(partial(worth, evidence=evidence), rules), default=0.0) + _BETTER
     found = best_rule(evidence)

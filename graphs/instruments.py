@@ -1,0 +1,60 @@
+"""Models with their SAEs, loaded when first needed and shared by all who measure."""
+
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+
+from graphs.config import SubjectConfig
+from graphs.subjects import Subjects
+from tools.activations import Subject
+from tools.database import Database
+from tools.scheduling.measured_texts import MeasuredTexts
+from tools.scheduling.scheduler import Scheduler
+
+
+class Instrument(NamedTuple):
+    """A subject, and the one line to it."""
+
+    subject: Subject
+    scheduler: Scheduler
+
+
+class Instruments:
+    """The instruments of a database's runs; safe to share between threads."""
+
+    def __init__(self, database: Database, subjects: Subjects | None = None) -> None:
+        """Load nothing yet.
+
+        Args:
+            database: Keeps what is measured.
+            subjects: Has those that are loaded already.
+        """
+        self._subjects = subjects or Subjects()
+        self._measured = MeasuredTexts(database)
+        self._ready: dict[SubjectConfig, Instrument] = {}
+        self._lock = threading.Lock()
+
+    def of(self, config: SubjectConfig) -> Instrument:
+        """The instrument of that configuration; loaded at the first call, which may take minutes.
+
+        Raises:
+            SubjectError: it cannot be loaded; another call tries again.
+        """
+        with self._lock:
+            if config not in self._ready:
+                subject = self._subjects.load(config)
+                self._ready[config] = Instrument(subject, Scheduler(subject, self._measured))
+            return self._ready[config]
+
+    def are_loaded(self, config: SubjectConfig) -> bool:
+        """Whether `of` would answer at once."""
+        return config in self._ready
+
+    def close(self) -> None:
+        """Store what was measured.
+
+        Raises:
+            DatabaseError: it could not be.
+        """
+        self._measured.close()

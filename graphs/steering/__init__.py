@@ -1,0 +1,1 @@
+"""What the user changes: forks, reviews, and the history that they choose from."""
