@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphs.live.commands import DEFAULT_PORT, Port, Watch, watched
+from graphs.live.commands import DEFAULT_PORT, Port, Watch, WatchCommand, watched
 from tools.errors import ConfigError, SaesageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ RunName = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@app.command(epilog=f"Example: saesage explain graphs/configs/quickstart.yaml. {EXIT_CODES}")
+@app.command(
+    cls=WatchCommand,
+    epilog=f"Example: saesage explain graphs/configs/quickstart.yaml. {EXIT_CODES}",
+)
 def explain(
     config: ConfigPath,
     features: Annotated[
@@ -90,7 +93,9 @@ def explain(
         go_on(database, [run], page=page)
 
 
-@app.command(epilog=f"Example: saesage resume runs/quickstart.duckdb. {EXIT_CODES}")
+@app.command(
+    cls=WatchCommand, epilog=f"Example: saesage resume runs/quickstart.duckdb. {EXIT_CODES}"
+)
 def resume(db: DatabasePath, watch: Watch = False, port: Port = DEFAULT_PORT) -> None:
     """Finish what a database's runs left unfinished.
 

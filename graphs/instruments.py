@@ -7,17 +7,21 @@ from typing import NamedTuple
 
 from graphs.config import SubjectConfig
 from graphs.subjects import Subjects
-from tools.activations import Subject
+from tools.activations import Subject, lanes_of
 from tools.database import Database
+from tools.lanes import Lanes
 from tools.scheduling.measured_texts import MeasuredTexts
 from tools.scheduling.scheduler import Scheduler
 
 
 class Instrument(NamedTuple):
-    """A subject, and the one line to it."""
+    """A subject, the one line to it, and a way past that."""
 
     subject: Subject
     scheduler: Scheduler
+    aside: Lanes
+    """For what should not wait in the line. Of few threads like the scheduler's own: a pass that
+    shares each product between processors stands still whenever one of them is taken."""
 
 
 class Instruments:
@@ -44,7 +48,8 @@ class Instruments:
         with self._lock:
             if config not in self._ready:
                 subject = self._subjects.load(config)
-                self._ready[config] = Instrument(subject, Scheduler(subject, self._measured))
+                scheduler = Scheduler(subject, self._measured)
+                self._ready[config] = Instrument(subject, scheduler, lanes_of(subject))
             return self._ready[config]
 
     def are_loaded(self, config: SubjectConfig) -> bool:
@@ -52,9 +57,13 @@ class Instruments:
         return config in self._ready
 
     def close(self) -> None:
-        """Store what was measured.
+        """Let go of the subjects and store what was measured; nobody may be measuring any more.
 
         Raises:
-            DatabaseError: it could not be.
+            DatabaseError: it could not be stored.
         """
+        for instrument in self._ready.values():
+            instrument.scheduler.close()
+            instrument.aside.shutdown(cancel_futures=True)
+        self._ready.clear()
         self._measured.close()

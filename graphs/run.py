@@ -140,7 +140,7 @@ def prepare(
     policies = load_policies(config, services)
     _check_corpus(run.config.corpus)
     reporter.stage("loading model and SAE")
-    subject, scheduler = instruments.of(config.subject)
+    subject, scheduler, _ = instruments.of(config.subject)
     harvest, unmeasured = _plan(database, run, subject, reporter)
     keep_logit_effects(database, subject, RunStore(database).planned(run))
     serde = strict_serializer(RECORD_TYPES)

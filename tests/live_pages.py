@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import cycle
 from pathlib import Path
 
 import httpx
@@ -39,8 +40,10 @@ class Pausing:
 
 def live_config(folder: Path, features: list[int]) -> RunConfig:
     corpus = folder / "corpus.txt"
-    texts = (f"{text} the value is None, return None." for text in fake_corpus(n_documents=40))
-    corpus.write_text("\n\n\n".join(texts))
+    # No word but " is" always stands before None: what else did would tell as much.
+    texts = zip(fake_corpus(n_documents=40), cycle(("value", "name", "tree")))
+    told = (f"{text} {word} is None, return None." for text, word in texts)
+    corpus.write_text("\n\n\n".join(told))
     return parse_config(
         {
             "subject": {"factory": "tests.fakes:FakeSubject"},

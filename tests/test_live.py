@@ -332,11 +332,14 @@ def test_serve_ends_at_ctrl_c_with_a_browser_still_listening(tmp_path: Path) -> 
         assert RunStore(database).latest()
 
 
-def test_a_watched_run_is_served_to_its_end_and_beyond(tmp_path: Path) -> None:
+@pytest.mark.parametrize("watch", [("--watch", 0), ("--watch=0",), ("--watch", "--port", 0)])
+def test_a_watched_run_is_served_to_its_end_and_beyond(
+    tmp_path: Path, watch: tuple[object, ...]
+) -> None:
     config = live_config(tmp_path, [RETURN])
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(config.model_dump(mode="json", exclude_none=True)))
-    with saesage("explain", path, "--watch", "--port", 0) as explaining:
+    with saesage("explain", path, *watch) as explaining:
         assert explaining.stderr is not None
         url = re.search(r"http://[\d.:]+", explaining.stderr.readline())
         assert url

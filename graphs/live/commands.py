@@ -6,9 +6,10 @@ import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from graphs.live.page_server import LivePage
@@ -28,9 +29,27 @@ Port = Annotated[
 Watch = Annotated[
     bool,
     typer.Option(
-        "--watch", help="Serve the live page meanwhile, and afterwards until Ctrl-C: see `serve`."
+        "--watch",
+        help="Serve the live page meanwhile, and afterwards until Ctrl-C: see `serve`. "
+        "A port may follow: --watch 8322.",
     ),
 ]
+
+
+class WatchCommand(TyperCommand):
+    """A command whose --watch may be followed by a port; typer knows no such optional values."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read `--watch 8322` and `--watch=8322` as `--watch --port 8322`."""
+        read: list[str] = []
+        for arg in args:
+            if arg.startswith("--watch="):
+                read += ["--watch", "--port", arg.removeprefix("--watch=")]
+            elif read[-1:] == ["--watch"] and arg.isdecimal():
+                read += ["--port", arg]
+            else:
+                read.append(arg)
+        return super().parse_args(ctx, read)
 
 
 @app.command(epilog="Example: saesage serve runs/quickstart.duckdb --port 8322")

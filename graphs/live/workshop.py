@@ -98,8 +98,9 @@ class Workshop:
         """
         from tools.long_texts import measure_texts  # noqa: PLC0415
 
-        subject = self.instrument(run).subject
-        found = measure_texts(subject, [text], [feature])[0]
+        instrument = self.instrument(run)
+        subject = instrument.subject
+        found = instrument.aside.submit(measure_texts, subject, [text], [feature]).result()[0]
         activations = tuple(float(value) for value in found.activations[:, 0])
         return Probe(tuple(found.tokens), activations, subject.info.hook_point)
 

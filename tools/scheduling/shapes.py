@@ -35,7 +35,7 @@ FIXED_COLUMNS = 32
 TRIAL_STEP = 16
 """Of each range of so many lengths, the first, a middle one and the last are tried."""
 
-_TRIAL_FEATURES = 2_048
+_TRIAL_FEATURES = 256
 _MOST_BROKEN = 8
 """Features that may give NaN before a trial is given up."""
 
