@@ -196,12 +196,12 @@ def test_a_wrong_explanation_is_corrected_by_one_experiment(
             expect(tab).to_have_url(re.compile("~wrong/"))
             expect(status).to_have_text("explained", timeout=30_000)
             expect(title).to_have_text("Fires on the token ' None'.")
-            # One text for the rival that nobody tested, and a designer who follows it up.
+            # One text that it is wrong about, and a designer who follows it up.
             fork(
                 tab,
-                tested=f"H{len(rivals) + 2}",
+                tested=f"H{len(rivals) + 1}",
                 text="return None",
-                predicted="inactive",
+                predicted="active",
                 setting="policies.design_experiments=symbolic",
                 name="right",
             )
