@@ -126,15 +126,13 @@ def test_a_refuted_hypothesis_gives_no_rule() -> None:
     conclusion, complaints = concluded(refuted, verdict(best="H2", claims=[]))
     assert not complaints
     assert (conclusion.rule, conclusion.labels, conclusion.claims) == (None, (), ())
-    assert conclusion.description.startswith("All that it was thought to fire on was refuted")
+    assert conclusion.description.startswith("Every guess was refuted; the best")
 
 
 def test_what_was_not_confirmed_is_called_a_guess() -> None:
     case = mixed_case()
     conclusion, _ = concluded(case, verdict(claims=[{**CLAIM, "observations": ["O1.1"]}]))
-    assert conclusion.description == (
-        "Nothing that it fires on was confirmed; the best guess: fires on ' and'."
-    )
+    assert conclusion.description == ("Nothing was confirmed; the best guess: fires on ' and'.")
 
 
 def test_a_review_asks_for_few_known_hypotheses_and_for_none_when_it_is_over() -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import duckdb
 import pytest
 
 from evaluation.comparison import Comparison, compare_run
+from evaluation.results.further import Effort, further_figures, listed
+from evaluation.results.goals import reached
 from evaluation.results.parquet import write_scores
 from evaluation.results.readme import block, with_block
 from evaluation.results.summary import Result, results_of
@@ -19,6 +23,7 @@ from evaluation.scorers.registry import LOWER_IS_BETTER
 from evaluation.storage import open_scores
 from graphs.runs import RunStore
 from tests.evaluations import EXPLAINED, evaluated, query
+from tools.rules import AllOf, Before, Branch, Not, Rule, TokenIn, WordIn
 
 ROOT = Path(__file__).parents[1]
 SUMMARY = ROOT / "results.json"
@@ -121,16 +126,67 @@ def test_the_block_is_made_of_the_rows_alone() -> None:
     lines = block(ROWS).splitlines()
     assert (lines[0], lines[-1]) == (BEGIN, END)
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "|" in line]
-    header, rule, *body = table
+    header, rule, *body = table[:4]
     assert header[1] == "predictive, balanced (r) [95 %]"
     assert set(rule) == {"---"}
     # In the explainers' order; nobody without the first metric.
     assert [cells[0] for cells in body] == ["agentic", "max_token"]
     assert [cells[1] for cells in body] == ["0.88", "0.50"]
     assert body[0][2:] == ["-"] * (len(header) - 2)
-    assert lines[-2].startswith("18 features")
-    assert "paired: one_shot +0.123 [+0.050, +0.200]." in lines[-2]
-    assert "planted: agentic 75% of 48, one_shot 25% of 48." in lines[-2]
+    (told,) = (line for line in lines if line.startswith("18 features"))
+    assert "paired: one_shot +0.123 [+0.050, +0.200]." in told
+    assert "planted: agentic 75% of 48, one_shot 25% of 48." in told
+
+
+def test_what_was_reached_stands_beside_what_was_to_be_reached() -> None:
+    more = [
+        result("unigram_table", "predictive_balanced", 0.9),
+        result("agentic", "generative_negatives", 0.03, low=0.01, high=0.05),
+        result("agentic", "tokens listed, maximum", 41.0),
+    ]
+    told = {words: cells for words, *cells in reached([*ROWS, *more])}
+    mean = told["the same: mean r, held to the unigram table's"]
+    assert mean == ["0.88", "20", "≥ 0.90", "no"]
+    ahead = told["mean r minus one_shot's"]
+    assert ahead == ["0.12 [0.05, 0.20]", "18", "≥ 0.15", "no"]
+    assert told["its negatives' firing rate"] == ["0.03 [0.01, 0.05]", "20", "≤ 0.10", "yes"]
+    assert told["different tokens that a rule lists: maximum"] == ["41", "20", "≤ 40", "no"]
+    # What could not be measured was not reached; of what nothing is known nothing is said.
+    assert told["generative accuracy"][0] == "-"
+    assert told["generative accuracy"][-1] == "no"
+    assert "GiB resident at most" not in told
+
+
+def test_lists_are_counted_wherever_a_rule_has_them() -> None:
+    near = Before(TokenIn((" a", "b")), 1, 4)
+    rule = Rule(
+        (
+            Branch(AllOf((TokenIn(("x", "y")), Not(near))), 1.0),
+            Branch(WordIn(("import", "x"), folded=True), 0.5),
+        )
+    )
+    assert listed(rule.to_json()) == {" a", "b", "x", "y", "import"}
+
+
+def test_sizes_and_costs_are_rows_and_medians(full: Path, found: Comparison) -> None:
+    with open_scores(str(full)) as database:
+        run = RunStore(database).latest()
+        rows = {
+            (row.explainer, row.metric): row
+            for row in further_figures(database, run, "planted", Effort(12.5, 0.75))
+        }
+        texts = database.rows("SELECT feature, len(tokens) FROM observations")
+    assert rows["agentic", "seconds to explain"].value == 12.5
+    assert rows["agentic", "GiB resident"].value == 0.75
+    assert 0 < (rows["agentic", "words of a description, maximum"].value or 0) <= 60
+    per_feature = Counter[int]()
+    for feature, length in texts:
+        per_feature[feature] += length
+    spent = rows["agentic", "forward tokens of experiments, median"]
+    assert spent.value == pytest.approx(median(per_feature.values()))
+    assert spent.n == len(per_feature)
+    balanced = next(m for m in found.metrics if m.metric == "predictive_balanced")
+    assert rows["agentic", "predictive_balanced, median"].n == balanced.standings[0].n
 
 
 def test_the_readme_gets_the_block_in_its_place() -> None:
@@ -170,3 +226,14 @@ def test_raw_scores_of_several_databases_are_one_file(full: Path, tmp_path: Path
         found = table.aggregate("subject, count(*), count(value)", "subject").fetchall()
     (counts,) = query(full, "SELECT count(*) AS n, count(value) AS n_values FROM scores")
     assert sorted(found) == [(name, *counts.values()) for name in ("scored", "two-words")]
+
+
+def test_the_block_tells_what_ablations_leave() -> None:
+    rows = [
+        result("agentic", "recovered", 0.96, subject="planted"),
+        result("agentic", "recovered", 0.81, subject="planted, positives only"),
+        result("untested", "recovered", 0.75, subject="planted, positives only"),
+    ]
+    told = block(rows)
+    assert "81% with positives only instead of all" in told
+    assert "75%" not in told

@@ -34,7 +34,7 @@ from tools.rules import (
 
 MOST_WORDS = 60
 """Of a description, whatever it is put behind."""
-HEDGE = "All that it was thought to fire on was refuted; the last guess: fires on"
+HEDGE = "Nothing was confirmed; the best guess (measured r = 0.12): fires on"
 
 
 @pytest.mark.parametrize("seed", range(90))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -80,18 +81,45 @@ def test_few_exemplars_still_give_rivals(keep: int) -> None:
     assert {proposal.polarity for proposal in proposals} == {"active", "inactive"}
 
 
-def test_a_tokenizer_without_leading_spaces_is_no_obstacle() -> None:
+def without_spaces(surface: str) -> str:
+    return surface.strip() or "_"
+
+
+def in_word_pieces(surface: str) -> str:
+    return surface.strip() if surface[:1].isspace() else f"##{surface}"
+
+
+@pytest.mark.parametrize("spelt", [without_spaces, in_word_pieces])
+def test_a_tokenizer_without_leading_spaces_is_no_obstacle(spelt: Callable[[str], str]) -> None:
     dossier = dossier_of("single token")
     text = dossier.census.text
-    bare = replace(text, tokens=[tuple(t.strip() or "_" for t in w) for w in text.tokens])
-    exemplars = [
-        replace(e, tokens=tuple(t.strip() or "_" for t in e.tokens)) for e in dossier.exemplars
-    ]
+    bare = replace(text, tokens=[tuple(map(spelt, window)) for window in text.tokens])
+    exemplars = [replace(e, tokens=tuple(map(spelt, e.tokens))) for e in dossier.exemplars]
     census = replace(dossier.census, text=bare)
     proposals = POLICY.generate_hypotheses(
         replace(dossier, exemplars=exemplars, census=census, token_table=())
     )
     assert proposals[0].statement == "Fires on the token 'and'."
+
+
+def test_a_feature_of_one_document_gets_rivals_that_nothing_confirms() -> None:
+    dossier = dossier_of("single token")
+    only = dossier.exemplars[0].document
+    census = dossier.census
+    window_of = np.searchsorted(census.text.starts, census.places, side="right") - 1
+    there = np.array([census.text.documents[number] == only for number in window_of.tolist()])
+    alone = replace(
+        dossier,
+        exemplars=[e for e in dossier.exemplars if e.document == only or not e.max_activation],
+        census=replace(census, places=census.places[there], levels=census.levels[there]),
+        contexts=[e for e in dossier.contexts if not e.max_activation],
+    )
+    proposals = POLICY.generate_hypotheses(alone)
+    assert len({proposal.statement for proposal in proposals}) == len(proposals) >= 4
+    case = case_of(hypothesis())
+    assert POLICY.design_experiments(alone, case, 20)
+    said = POLICY.conclude(alone, replace(case, hypotheses=(hypothesis(status="undecided"),)))
+    assert said.description.startswith("Nothing was confirmed; the best guess (measured r = ")
 
 
 def test_a_hypothesis_without_a_rule_is_tested_on_corpus_contexts() -> None:
@@ -159,9 +187,7 @@ def test_without_a_confirmed_hypothesis_the_conclusion_says_so() -> None:
     dossier = dossier_of("single token")
     case = case_of(hypothesis(status="undecided"), open=())
     conclusion = POLICY.conclude(dossier, case)
-    assert conclusion.description.startswith(
-        "Nothing that it fires on was confirmed; the best guess: fires"
-    )
+    assert conclusion.description.startswith("Nothing was confirmed; the best guess (measured r = ")
     assert conclusion.claims == ()
 
 

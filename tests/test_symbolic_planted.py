@@ -92,13 +92,19 @@ PLANTED: dict[str, Truth] = {
     "two meanings": lambda t, i: matching(" None")(t, i) + matching(" ?[Tt]he", 0.8)(t, i),
     "exception": call_but_not_print,
 }
+LEARNED: dict[str, Truth] = {
+    "class after a token": lambda t, i: matching(" ?[A-Za-z]+")(t, i) * (i > 0 and t[i - 1] == "("),
+    "class but for two": matching(r" ?[2-9]"),
+    "words at the start": lambda t, i: matching(" ?[A-Za-z]+")(t, i) * (i < 5),
+}
+"""What a first look at the corpus leaves open: experiments have to show it."""
 HARD: dict[str, Truth] = {
     "everywhere": lambda tokens, i: 1.0,
     "first token": lambda tokens, i: float(i == 0),
     "broken bytes": matching("\ufffd"),
     "whitespace only": matching(r"\s+"),
 }
-FEATURES = PLANTED | HARD
+FEATURES = PLANTED | LEARNED | HARD
 MISLEADING = "Fires on the tokens ' liked', ' as' and 'from'."
 
 
@@ -114,7 +120,7 @@ class PlantedSubject:
 
     @property
     def info(self) -> SubjectInfo:
-        return SubjectInfo("m", "s", "standard", "h", len(FEATURES), 49, True, 9999, "planted")
+        return SubjectInfo("m", "s", "standard", "h", len(FEATURES), 49, True, 100, "planted")
 
     def tokenize(self, text: str) -> list[int]:
         found = self.pattern.findall(text)
@@ -221,7 +227,7 @@ def held_out_agreement(name: str) -> float:
     return float(np.corrcoef(predicted, true)[0, 1])
 
 
-@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize("name", PLANTED | LEARNED)
 def test_the_planted_meaning_is_recovered_on_held_out_text(name: str) -> None:
     assert held_out_agreement(name) > 0.95
     assert explained(name)["status"] == "explained"

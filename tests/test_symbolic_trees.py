@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from graphs.policies.symbolic.branches import listed
 from graphs.policies.symbolic.divisions import Divisions
 from graphs.policies.symbolic.evidence import Evidence
 from graphs.policies.symbolic.growing import MOST_LISTED, grow
-from graphs.policies.symbolic.saying import as_branches, listed
+from graphs.policies.symbolic.saying import as_branches
 from graphs.policies.symbolic.tallies import Tallies, gains
 from tools.rules import Rule, Windows
 

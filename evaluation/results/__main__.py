@@ -6,6 +6,7 @@ import argparse
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from evaluation import planted_sae
 from evaluation.comparison import compare_run
 from evaluation.comparison.tables import print_comparison
 from evaluation.evaluate import Request, evaluate_run
+from evaluation.results.further import Effort, further_figures
 from evaluation.results.parquet import write_scores
 from evaluation.results.readme import with_block
 from evaluation.results.summary import Result, results_of
@@ -32,6 +34,9 @@ SUMMARY = ROOT / "results.json"
 README = ROOT / "README.md"
 SUBJECTS = ("demo", "planted", "planted-sae")
 """Each has a configuration of its name; the last one's SAE is made first."""
+ABLATIONS = {"positives only": "PositivesOnly", "no exploration": "Unexplored"}
+"""Classes of `evaluation.ablations` that design experiments on the planted subject besides."""
+ABLATED = "planted"
 
 
 def main() -> None:
@@ -44,9 +49,11 @@ def main() -> None:
     planted_sae.build(WORK / "planted-sae")
     rows: list[Result] = []
     for subject in SUBJECTS:
-        start = time.monotonic()
-        rows += _results(subject, console)
-        console.print(f"{subject}: {time.monotonic() - start:.0f} s", style="bold")
+        rows += _results(subject, subject, [], Request(), console)
+    for ablation, policy in ABLATIONS.items():
+        settings = [f"policies.design_experiments=evaluation.ablations:{policy}"]
+        request = Request(metrics=("recovered", "verdicts"), baselines=("untested",))
+        rows += _results(f"{ABLATED}, {ablation}", ABLATED, settings, request, console)
     write_scores([WORK / f"{subject}.duckdb" for subject in SUBJECTS], WORK / "scores.parquet")
     content = [row.as_json() for row in rows]
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in content)
@@ -54,18 +61,25 @@ def main() -> None:
     README.write_text(with_block(README.read_text(encoding="utf-8"), content), encoding="utf-8")
 
 
-def _results(subject: str, console: Console) -> list[Result]:
-    """Explain, score and compare one subject's features."""
-    config = load_config(CONFIGS / f"{subject}.yaml", database=str(WORK / f"{subject}.duckdb"))
+def _results(
+    name: str, subject: str, settings: Sequence[str], request: Request, console: Console
+) -> list[Result]:
+    """Explain, score and compare one subject's features; `name` is what the rows are called."""
+    start = time.monotonic()
+    database_path = str(WORK / f"{name.replace(', ', '-').replace(' ', '-')}.duckdb")
+    config = load_config(CONFIGS / f"{subject}.yaml", settings, database=database_path)
     with open_database(config.database, create=True) as database:
         initialise(database, SCORE_DDL)
         run = RunStore(database).open(config)
         with ProgressReporter(console) as reporter:
             finish_run(database, run, reporter)
-            evaluate_run(database, run, Request(), reporter)
+            effort = Effort.after(time.monotonic() - start)
+            evaluate_run(database, run, request, reporter)
         comparison = compare_run(database, run)
+        further = further_figures(database, run, name, effort)
     print_comparison(Console(highlight=False), comparison)
-    return results_of(subject, comparison)
+    console.print(f"{name}: {time.monotonic() - start:.0f} s", style="bold")
+    return [*results_of(name, comparison), *further]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 from evaluation import readme_blocks
 from evaluation.comparison.tables import table
+from evaluation.results.goals import reached
 
 BLOCK = ("results", "make results")
 
@@ -17,6 +18,8 @@ BALANCED = "predictive_balanced"
 BEATEN = ("one_shot", "untested", "bigram_table")
 """Whose paired differences are told."""
 PLANTED = ("planted", "planted-sae")
+ABLATED = "planted, "
+"""What the names of ablations begin with."""
 COLUMNS: Mapping[str, str] = {
     "predictive_balanced": "predictive, balanced (r) [95 %]",
     "predictive_sage": "SAGE's (r)",
@@ -47,7 +50,8 @@ def _body(rows: Sequence[Row]) -> str:
         for name in explainers
     ]
     shown = table(["", *COLUMNS.values()], body)
-    return "\n".join([shown, "", " ".join(_sentences(demo, rows))])
+    held = table(["held to", "reached [95 %]", "n", "target", "met"], reached(rows))
+    return "\n".join([shown, "", " ".join(_sentences(demo, rows)), "", held])
 
 
 def with_block(readme: str, rows: Sequence[Row]) -> str:
@@ -77,6 +81,14 @@ def _sentences(demo: Mapping[tuple[str, str], Row], rows: Sequence[Row]) -> list
         ]
         if shares:
             lines.append(f"Meanings recovered (F1 >= 0.95), {subject}: {', '.join(shares)}.")
+    parts = [
+        f"{row['value']:.0%} with {row['subject'].removeprefix(ABLATED)}"
+        for row in rows
+        if row["subject"].startswith(ABLATED)
+        and (row["explainer"], row["metric"]) == ("agentic", "recovered")
+    ]
+    if parts:
+        lines.append(f"What experiments contribute: {', '.join(parts)} instead of all, planted.")
     return lines
 
 

@@ -56,12 +56,34 @@ def sentence(branches: Sequence[tuple[Condition, float]]) -> str:
 
 def _tries(grades: Sequence[_Grade], shared: Sequence[Condition]) -> Iterator[str]:
     """Sentences that say less and less."""
-    for details in (DETAILS[:3], DETAILS[3:4], DETAILS[4:]):
-        for whole in range(len(grades), 0, -1):
-            for detail in details:
-                parts = [grade.said(detail) for grade in grades[:whole]]
-                rest = ["more weakly on other tokens"] if whole < len(grades) else []
-                yield "; ".join([*parts, *rest, *_shared_in_words(shared, detail)])
+    yield from _grade_by_grade(grades, shared, DETAILS[:3])
+    yield from _grade_by_grade(grades, shared, DETAILS[3:4])
+    yield from _loudest(grades, shared, DETAILS[:4])
+    yield from _grade_by_grade(grades, shared, DETAILS[4:])
+
+
+def _grade_by_grade(
+    grades: Sequence[_Grade], shared: Sequence[Condition], details: Sequence[Detail]
+) -> Iterator[str]:
+    """The first grades whole."""
+    for whole in range(len(grades), 0, -1):
+        for detail in details:
+            parts = [grade.said(detail) for grade in grades[:whole]]
+            rest = ["more weakly on other tokens"] if whole < len(grades) else []
+            yield "; ".join([*parts, *rest, *_shared_in_words(shared, detail)])
+
+
+def _loudest(
+    grades: Sequence[_Grade], shared: Sequence[Condition], details: Sequence[Detail]
+) -> Iterator[str]:
+    """The first conditions of the first grade: a few in full tell more than all by halves."""
+    loudest = grades[0].conditions
+    n_conditions = sum(len(grade.conditions) for grade in grades)
+    for number in range(len(loudest) - 1, 0, -1):
+        rest = f"also on {count(n_conditions - number, 'other combination')} of conditions"
+        for detail in details:
+            part = _Grade(grades[0].name, loudest[:number]).said(detail)
+            yield "; ".join([part, rest, *_shared_in_words(shared, detail)])
 
 
 def _parted(conditions: Sequence[Condition]) -> tuple[list[Condition], list[Condition]]:

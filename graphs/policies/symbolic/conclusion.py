@@ -10,8 +10,6 @@ from graphs.policies.symbolic.statements import labels
 from graphs.records import Claim, Conclusion, Expectation, Hypothesis, HypothesisStatus
 from tools.rules import Rule, rule_from_json
 
-_MOST_WORDS = 45
-"""Words after which a description stops naming weaker branches."""
 _CLEAR = 0.25
 """Share of the strongest branch below which a branch is left to the rule, out of the words."""
 STANDING: Mapping[HypothesisStatus, int] = {
@@ -27,46 +25,56 @@ STANDING: Mapping[HypothesisStatus, int] = {
 
 def conclude(dossier: Dossier, case: Case) -> Conclusion:
     """The explanation that the measurements support best."""
-    leader = _leader(case, Standing(dossier, case))
+    standing = Standing(dossier, case)
+    leader = _leader(case, standing)
     silences = [h for h in case.hypotheses if h.polarity == "inactive" and h.status == "confirmed"]
     rule = rule_from_json(leader.rule) if leader.rule is not None else None
     refuted = leader.status == "refuted"
     named = labels(rule) if rule else (leader.statement,)
     return Conclusion(
-        description=_description(leader, rule),
+        description=_description(leader, rule, standing),
         labels=() if refuted else named,
         not_on=tuple(map(_not_on, silences)),
         claims=tuple(_claims(case, leader, silences)),
-        rule=None if refuted else leader.rule,
+        # Also of a refuted guess, which is said to be one: how far it agrees is measured.
+        rule=leader.rule,
     )
 
 
 def _leader(case: Case, standing: Standing) -> Hypothesis:
+    """What was confirmed comes first; among guesses, what agrees most with what was measured."""
     active = [h for h in case.hypotheses if h.polarity == "active"]
-    return min(active, key=lambda h: (STANDING[h.status], -standing.support(h)))
+    return min(active, key=lambda h: (h.status != "confirmed", -standing.support(h)))
 
 
-def _description(leader: Hypothesis, rule: Rule | None) -> str:
-    statement = leader.statement if rule is None else f"Fires on {_clear(rule).sentence()}."
-    return hedged(statement, leader.status)
+def _description(leader: Hypothesis, rule: Rule | None, standing: Standing) -> str:
+    if rule is None:
+        return hedged(leader.statement, leader.status)
+    said = f"Fires on {_clear(rule).sentence()}."
+    return hedged(said, leader.status, standing.agreement(rule))
 
 
-def hedged(description: str, status: HypothesisStatus) -> str:
-    """A description, said to be a guess where the status of what it rests on leaves it one."""
+def hedged(description: str, status: HypothesisStatus, agreement: float | None = None) -> str:
+    """A description, said to be a guess where the status of what it rests on leaves it one.
+
+    Args:
+        description: a sentence.
+        status: of the hypothesis that it is about.
+        agreement: correlation of a guess with what was measured, where it can be had.
+    """
     if status == "confirmed":
         return description
     lowered = description[:1].lower() + description[1:]
+    measured = "" if agreement is None else f" (measured r = {agreement:.2f})"
     if status == "refuted":
-        return f"All that it was thought to fire on was refuted; the last guess: {lowered}"
-    return f"Nothing that it fires on was confirmed; the best guess: {lowered}"
+        return f"Every guess was refuted; the best{measured}: {lowered}"
+    return f"Nothing was confirmed; the best guess{measured}: {lowered}"
 
 
 def _clear(rule: Rule) -> Rule:
-    """The rule without what it calls faint, and no longer than can be read."""
-    branches = [b for b in rule.branches if b.strength >= _CLEAR * rule.strength]
-    while len(branches) > 1 and len(Rule(tuple(branches)).sentence().split()) > _MOST_WORDS:
-        branches.pop()
-    return Rule(tuple(branches))
+    """The rule without what it calls faint."""
+    clear = (b for b in rule.branches if b.strength >= _CLEAR * rule.strength)
+    return Rule(tuple(clear))
 
 
 def _not_on(silence: Hypothesis) -> str:

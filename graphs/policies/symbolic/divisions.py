@@ -29,6 +29,8 @@ LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40)
 """Sizes of token sets that are tried."""
 CONTEXT_LENGTHS = (1, 2, 3, 4, 6)
 """Sizes of sets of earlier tokens that are tried."""
+_TEDIUM = 2.5
+"""What a token of a list counts beside a condition: few read a long list to its end."""
 _LOUDER_WORDS, _QUIETER_WORDS = 8, 4
 """Words tried anywhere before, by whether the feature is louder or quieter after them."""
 _TRIED = 12
@@ -43,7 +45,7 @@ class Division(NamedTuple):
     gain: float
     """Share of all squared activation that it explains on documents it was not learned from,
     beyond what might be chance."""
-    said: int
+    said: float
     """Conditions and tokens that are to be said for it."""
     make: Callable[[], Condition]
     """Gives the condition."""
@@ -118,8 +120,11 @@ class Divisions:
         pool, total = self.tallies, tally.total
         vocabulary = pool.evidence.windows.vocabulary
 
-        def once(n: int) -> int:
-            return 1 if listed else n
+        def once(n: int) -> float:
+            return 1 if listed else _TEDIUM * n
+
+        def anew(n: int) -> float:
+            return _TEDIUM * n + 1 + listed
 
         yield from self._sets(tally.own, total, LENGTHS, 0.0, once, vocabulary, _tokens)
         folded, words = pool.folded, pool.folded_words
@@ -128,7 +133,7 @@ class Divisions:
             total,
             LENGTHS,
             self._chance,
-            lambda n: n + 1 + listed,
+            anew,
             folded.texts,
             lambda tokens: TokenIn(tuple(tokens), folded=True),
         )
@@ -139,7 +144,7 @@ class Divisions:
             total,
             LENGTHS,
             self._chance,
-            lambda n: n + 1 + listed,
+            anew,
             words.texts,
             lambda texts: WordIn(tuple(texts), folded=True),
         )
@@ -186,7 +191,7 @@ class Divisions:
         total: Sums,
         lengths: Sequence[int],
         chance: float,
-        said: Callable[[int], int],
+        said: Callable[[int], float],
         texts: Sequence[str],
         make: Callable[[Sequence[str]], Condition],
     ) -> Iterator[Division]:

@@ -18,7 +18,7 @@ from tools.rules.spelling import spelling
 
 Floats = NDArray[np.float64]
 
-PRICE = 0.004
+PRICE = 0.003
 """The least share of the squared activation that one more condition or token must explain."""
 CHANCE = 0.2
 """What a condition explains by chance, in tokens of full strength."""
@@ -118,6 +118,27 @@ def corpus_evidence(dossier: Dossier) -> Evidence:
     documents = text.document_numbers([exemplar.document for exemplar in strangers])
     source = documents[np.append(known, np.ones(len(strangers), bool))][which]
     return Evidence(windows, target, _weights(which, target, dossier), source)
+
+
+def exemplar_evidence(dossier: Dossier, exemplars: Sequence[Exemplar]) -> Evidence:
+    """Some of the feature's exemplars alone, weighted as in `corpus_evidence`."""
+    windows = Windows.of([exemplar.tokens for exemplar in exemplars])
+    target = _normalized([e.activations for e in exemplars], dossier.statistics.scale or 1.0)
+    which = np.cumsum(windows.positions == 0) - 1
+    text = dossier.census.text
+    documents = text.document_numbers([e.document for e in exemplars])[len(text.documents) :]
+    return Evidence(windows, target, _weights(which, target, dossier), documents[which])
+
+
+def unseen_evidence(dossier: Dossier) -> Evidence:
+    """The test split's contexts: no rule is induced from them, what was learned must hold there."""
+    return exemplar_evidence(dossier, dossier.contexts or dossier.exemplars)
+
+
+def near_evidence(dossier: Dossier, observations: Sequence[Observation]) -> Evidence:
+    """Exemplars of the propose split and experiments: few tokens, against which much is tried."""
+    corpus = exemplar_evidence(dossier, dossier.exemplars)
+    return joined(corpus, observed_evidence(dossier, observations))
 
 
 def _remember_whereabouts(windows: Windows) -> None:

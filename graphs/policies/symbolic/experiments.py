@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 
 from graphs.policies.protocols import Case, Dossier
 from graphs.policies.symbolic.drafts import FIRING, Workshop, drafts, silent_drafts
+from graphs.policies.symbolic.exploration import explored, leader
 from graphs.policies.symbolic.texts import Draft, Library, Site, expectation, read
 from graphs.records import Design, Expectation, ExperimentKind, Hypothesis, Trial
 from tools.rules import Rule, rule_from_json
@@ -40,18 +42,33 @@ class Candidate:
     """The other half of a minimal pair."""
 
 
-def design_experiments(dossier: Dossier, case: Case, room: int) -> list[Design]:
-    """Texts for each open hypothesis, both predictions and all kinds where they can be had."""
+def design_experiments(
+    dossier: Dossier, case: Case, room: int, *, explores: bool = True
+) -> list[Design]:
+    """Texts for each open hypothesis, both predictions and all kinds where they can be had.
+
+    Args:
+        dossier: what is known of the feature.
+        case: how far the investigation has come.
+        room: most texts.
+        explores: whether the leading hypothesis gets texts to learn from besides.
+    """
     share = min(TEXTS_PER_HYPOTHESIS, max(1, room // max(1, len(case.open))))
     designs: list[Design] = []
     planner = _Planner(dossier, case)
+    leading = leader(dossier, case) if explores else None
     for id in case.open:
         hypothesis = case.hypothesis(id)
         used = {
             e.text for e in case.experiments if e.hypothesis == id or e.round <= hypothesis.round
         }
         found = [c for c in planner.candidates(hypothesis) if c.draft.text not in used]
-        for design in _designs(id, _chosen(found, min(share, room))):
+        chosen = _chosen(found, min(share, room))
+        if id == leading:
+            known = used | {c.draft.text for c in chosen}
+            probes = planner.probes(hypothesis, room // 2)
+            chosen += [c for c in probes if c.draft.text not in known]
+        for design in _designs(id, chosen):
             trials = design.trials[:room]
             room -= len(trials)
             designs.append(design.model_copy(update={"trials": trials}))
@@ -69,20 +86,31 @@ class _Planner:
 
     def candidates(self, hypothesis: Hypothesis) -> Iterator[Candidate]:
         """Texts that say something of a hypothesis."""
-        rng = np.random.default_rng([self.dossier.seed, self.case.round, *hypothesis.id.encode()])
         if hypothesis.rule is None:
-            return _without_rule(self.dossier, hypothesis, rng)
-        workshop = Workshop(
+            return _without_rule(self.dossier, hypothesis, self._rng(hypothesis))
+        workshop = self._workshop(hypothesis, rule_from_json(hypothesis.rule))
+        silent = hypothesis.polarity == "inactive"
+        return _silent_candidates(workshop) if silent else _candidates(workshop)
+
+    def probes(self, hypothesis: Hypothesis, room: int) -> list[Candidate]:
+        """Texts to learn from what it takes to fire, with what the hypothesis says of them."""
+        workshop = self._workshop(hypothesis, rule_from_json(hypothesis.rule))
+        probes = explored(workshop, self.case, room)
+        return [Candidate(probe.draft, probe.predicted, 0) for probe in probes]
+
+    def _workshop(self, hypothesis: Hypothesis, rule: Rule) -> Workshop:
+        return Workshop(
             dossier=self.dossier,
-            rule=rule_from_json(hypothesis.rule),
+            rule=rule,
             rivals=_rival_rules(self.case, hypothesis),
             own_words=self.own_words,
             ordinary_words=self.ordinary_words,
-            rng=rng,
+            rng=self._rng(hypothesis),
             test=self.test,
         )
-        silent = hypothesis.polarity == "inactive"
-        return _silent_candidates(workshop) if silent else _candidates(workshop)
+
+    def _rng(self, hypothesis: Hypothesis) -> np.random.Generator:
+        return np.random.default_rng([self.dossier.seed, self.case.round, *hypothesis.id.encode()])
 
 
 def _rival_rules(case: Case, hypothesis: Hypothesis) -> list[Rule]:
@@ -177,10 +205,22 @@ def _chosen(candidates: Iterable[Candidate], room: int) -> list[Candidate]:
     """Half of each prediction where possible; kinds in turn, disagreement first."""
     found = list(candidates)
     active = _by_turns([c for c in found if c.predicted == "active"])
-    silent = _by_turns([c for c in found if c.predicted == "inactive"])
+    silent = _evenly(_by_turns([c for c in found if c.predicted == "inactive"]))
     half = (room + 1) // 2
     taken = [*active[:half], *silent[: room - min(half, len(active))]]
     return [*taken, *active[half : half + room - len(taken)]]
+
+
+def _evenly(silent: Sequence[Candidate]) -> list[Candidate]:
+    """Texts that a rival expects to fire, or that were drawn because they do, and others in turn.
+
+    By the first alone, a hypothesis that is right of a part of what fires would be refuted for the
+    rest, which it does not speak of: it is to be extended.
+    """
+    hard = [c for c in silent if c.disagreement or c.draft.sampled]
+    plain = [c for c in silent if not (c.disagreement or c.draft.sampled)]
+    pairs = zip_longest(hard[: len(plain) + 1], plain)
+    return [candidate for pair in pairs for candidate in pair if candidate is not None]
 
 
 def _by_turns(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -12,8 +12,9 @@ from itertools import count
 
 import numpy as np
 
+from graphs.policies.symbolic.branches import listed
 from graphs.policies.symbolic.divisions import Division, Divisions
-from graphs.policies.symbolic.saying import as_branches, listed
+from graphs.policies.symbolic.saying import as_branches
 from graphs.policies.symbolic.tallies import Sums, mean_of, weight_of
 from graphs.policies.symbolic.tree import Node
 from tools.rules import Condition, TokenIn

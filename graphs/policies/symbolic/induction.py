@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from graphs.policies.symbolic.branches import pooled, rounded, unrepeated
 from graphs.policies.symbolic.evidence import PRICE, Evidence, Floats, weighted_mean
 from tools.rules import Branch, Condition, Mask, Rule, TokenIn
 
@@ -17,8 +18,6 @@ MOST_BRANCHES = 24
 """Most branches, a single token counting as one; they are pooled before they are said."""
 _LEAST = 0.01
 """The least strength that two decimals can say."""
-_ABOUT_EQUAL = 0.06
-"""Strengths closer than this are not told apart in words."""
 
 
 def worth(rule: Rule, evidence: Evidence) -> float:
@@ -121,9 +120,20 @@ def branch_for(condition: Condition, evidence: Evidence) -> Branch:
     return Branch(condition, rounded(evidence.strength(condition)))
 
 
-def rounded(strength: float) -> float:
-    """Two decimals: more would claim a precision that few tokens do not give."""
-    return round(min(max(strength, 0.0), 1.0), 2)
+def refitted(branches: Sequence[Branch], evidence: Evidence) -> list[Branch]:
+    """The branches with the strengths that were measured where no louder one speaks.
+
+    One that never speaks keeps its strength.
+    """
+    spoken = np.zeros(len(evidence.windows), np.bool_)
+    fitted: dict[Branch, Branch] = {}
+    for branch in sorted(branches, key=lambda branch: -branch.strength):
+        mask = branch.condition.mask(evidence.windows)
+        own = mask & ~spoken
+        known = bool(own.any())
+        fitted[branch] = Branch(branch.condition, rounded(evidence.mean(own))) if known else branch
+        spoken |= mask
+    return [fitted[branch] for branch in branches]
 
 
 def as_rule(branches: Iterable[Branch]) -> Rule | None:
@@ -132,32 +142,4 @@ def as_rule(branches: Iterable[Branch]) -> Rule | None:
     # A feature that fires on a token now and then is faint everywhere: say what there is.
     least = min(FAINTEST, 0.5 * max((branch.strength for branch in found), default=0.0))
     said = [branch for branch in found if branch.strength >= max(least, _LEAST)]
-    return Rule(tuple(_pooled(said))) if said else None
-
-
-def _pooled(branches: Sequence[Branch]) -> list[Branch]:
-    """Token sets of nearly the same strength said as one."""
-    pooled: list[Branch] = []
-    for branch in sorted(branches, key=lambda branch: -branch.strength):
-        index = next((i for i, other in enumerate(pooled) if _can_pool(other, branch)), None)
-        if index is None:
-            pooled.append(branch)
-        else:
-            pooled[index] = _union(pooled[index], branch)
-    return pooled
-
-
-def _can_pool(one: Branch, other: Branch) -> bool:
-    a, b = one.condition, other.condition
-    alike = isinstance(a, TokenIn) and isinstance(b, TokenIn) and a.folded == b.folded
-    return alike and abs(one.strength - other.strength) <= _ABOUT_EQUAL
-
-
-def _union(one: Branch, other: Branch) -> Branch:
-    """Both token sets at their mean strength, each token counting once."""
-    a, b = one.condition, other.condition
-    assert isinstance(a, TokenIn), "only token sets are pooled"
-    assert isinstance(b, TokenIn), "only token sets are pooled"
-    sizes = len(a.tokens), len(b.tokens)
-    mean = (one.strength * sizes[0] + other.strength * sizes[1]) / sum(sizes)
-    return Branch(TokenIn((*a.tokens, *b.tokens), a.folded), rounded(mean))
+    return Rule(tuple(pooled(unrepeated(said)))) if said else None

@@ -14,6 +14,9 @@ from graphs.records import Conclusion, Design, Interpretation, Proposal, Refinem
 class SymbolicPolicy:
     """Explains a feature by rules over tokens; the same dossier and case give the same answer."""
 
+    explores = True
+    """Whether texts are made to learn from, besides those that test what is said already."""
+
     def generate_hypotheses(self, dossier: Dossier) -> list[Proposal]:
         """Rival rules from the propose split, and what must not fire."""
         evidence = corpus_evidence(dossier)
@@ -23,7 +26,7 @@ class SymbolicPolicy:
 
     def design_experiments(self, dossier: Dossier, case: Case, room: int) -> list[Design]:
         """Edited corpus texts on which the open hypotheses disagree."""
-        return experiments.design_experiments(dossier, case, room)
+        return experiments.design_experiments(dossier, case, room, explores=self.explores)
 
     def analyze_evidence(self, dossier: Dossier, case: Case) -> list[Interpretation]:
         """What fired and what did not, with the measured numbers."""

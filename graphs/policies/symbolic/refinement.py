@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from heapq import nlargest
+from typing import NamedTuple
 
 import numpy as np
 
 from graphs.policies.protocols import Case, Dossier
+from graphs.policies.symbolic.branches import rounded
 from graphs.policies.symbolic.division import best_split
-from graphs.policies.symbolic.evidence import Evidence, all_evidence
+from graphs.policies.symbolic.evidence import Evidence, all_evidence, near_evidence, unseen_evidence
 from graphs.policies.symbolic.induction import (
     as_rule,
     branch_for,
-    rounded,
+    refitted,
     select,
     worth,
 )
@@ -21,6 +24,7 @@ from graphs.policies.symbolic.literals import surroundings
 from graphs.policies.symbolic.rivals import best_rule
 from graphs.policies.symbolic.standing import Standing
 from graphs.policies.symbolic.statements import propose
+from graphs.policies.symbolic.variants import improved
 from graphs.policies.symbolic.whereabouts import places
 from graphs.records import Hypothesis, Refinement, Review
 from tools.rules import Branch, Rule, TokenIn, rule_from_json
@@ -32,40 +36,74 @@ _BETTER = 0.02
 _DOUBT = 4.0
 """Silent occurrences that a token is credited with before it was seen."""
 _ENOUGH_TESTS = 8
+_LIKELY = 6
+"""Edits of a rule, the best by few tokens, that are held against all of them."""
+
+
+class Measured(NamedTuple):
+    """What rules are edited by, and what changes of one step after the other must hold on."""
+
+    evidence: Evidence
+    """The propose split and the experiments."""
+    near: Evidence
+    """The same without the census."""
+    unseen: Evidence
+    """The test split's contexts."""
+
+    def worth(self, rule: Rule) -> float:
+        """What a rule explains for what it costs to say, where it was edited to."""
+        return worth(rule, self.evidence)
 
 
 def refine_hypotheses(dossier: Dossier, case: Case) -> list[Refinement]:
     """A better rule for each hypothesis to be refined, and a new one that beats them all."""
-    evidence = all_evidence(dossier, case.observations)
+    measured = Measured(
+        all_evidence(dossier, case.observations),
+        near_evidence(dossier, case.observations),
+        unseen_evidence(dossier),
+    )
     known = {rule_from_json(h.rule).sentence() for h in case.hypotheses if h.rule is not None}
+    established = max(map(measured.worth, _confirmed(case)), default=0.0)
     refinements: list[Refinement] = []
     for id in case.open:
-        child = _child(case.hypothesis(id), evidence, known)
-        if child is not None:
+        child = _child(case.hypothesis(id), measured, known)
+        # What is behind an established rule even when it is mended would change no order.
+        if child is not None and measured.worth(child) >= established - _BETTER:
             known.add(child.sentence())
             refinements.append(Refinement(proposal=propose(child), parent=id))
-    newcomer = _newcomer(case, evidence, known)
+    newcomer = _newcomer(case, measured, known)
     if newcomer is not None:
         refinements.append(Refinement(proposal=propose(newcomer)))
     return refinements
 
 
-def _child(parent: Hypothesis, evidence: Evidence, known: set[str]) -> Rule | None:
+def _confirmed(case: Case) -> list[Rule]:
+    return [
+        rule_from_json(h.rule)
+        for h in case.hypotheses
+        if h.status == "confirmed" and h.polarity == "active" and h.rule is not None
+    ]
+
+
+def _child(parent: Hypothesis, measured: Measured, known: set[str]) -> Rule | None:
     """The best edit of the parent's rule that says what no hypothesis said before."""
     if parent.rule is None or parent.polarity == "inactive":
         return None
     rule = rule_from_json(parent.rule)
-    least = worth(rule, evidence) + _BETTER
-    fresh = [edit for edit in _edits(rule, evidence) if edit.sentence() not in known]
-    edits = {edit: worth(edit, evidence) for edit in fresh}
-    best = max(edits, key=edits.__getitem__, default=None)
-    return best if best is not None and edits[best] >= least else None
+    least = measured.worth(rule) + _BETTER
+    fresh = [edit for edit in _edits(rule, measured) if edit.sentence() not in known]
+    likely = nlargest(_LIKELY, fresh, key=partial(worth, evidence=measured.near))
+    best = max(likely, key=measured.worth, default=None)
+    if best is None or measured.worth(best) < least:
+        return None
+    return best
 
 
-def _edits(rule: Rule, evidence: Evidence) -> Iterator[Rule]:
-    """The rule refitted, trimmed, narrowed by context, or extended."""
+def _edits(rule: Rule, measured: Measured) -> Iterator[Rule]:
+    """The rule refitted, trimmed, narrowed by context, extended, or changed step by step."""
+    evidence = measured.near
     options = [
-        [branch_for(branch.condition, evidence) for branch in rule.branches],
+        refitted(rule.branches, evidence),
         *_trimmed(rule),
         *_narrowed(rule, evidence),
         list(select(_missed(evidence), evidence, rule.branches)),
@@ -74,6 +112,7 @@ def _edits(rule: Rule, evidence: Evidence) -> Iterator[Rule]:
         edited = as_rule(branches)
         if edited is not None:
             yield edited
+    yield improved(rule, measured.near, measured.unseen)
 
 
 def _trimmed(rule: Rule) -> Iterator[list[Branch]]:
@@ -113,7 +152,7 @@ def _shrunk(token: TokenIn, evidence: Evidence) -> float:
     return evidence.strength(token) * weight / (weight + _DOUBT)
 
 
-def _newcomer(case: Case, evidence: Evidence, known: set[str]) -> Rule | None:
+def _newcomer(case: Case, measured: Measured, known: set[str]) -> Rule | None:
     """A rule induced afresh that is worth more than every hypothesis still standing."""
     later = [h for h in case.hypotheses if h.round > 0 and h.parent is None]
     if len(later) >= MOST_NEW:
@@ -121,11 +160,16 @@ def _newcomer(case: Case, evidence: Evidence, known: set[str]) -> Rule | None:
     fallen = ("refuted", "dropped")
     standing = [h for h in case.hypotheses if h.status not in fallen and h.polarity == "active"]
     rules = [rule_from_json(h.rule) for h in standing if h.rule is not None]
-    least = max(map(partial(worth, evidence=evidence), rules), default=0.0) + _BETTER
-    found = best_rule(evidence)
-    if found is None or found.worth < least or found.rule.sentence() in known:
+    rules.sort(key=measured.worth, reverse=True)
+    least = max(map(measured.worth, rules), default=0.0) + _BETTER
+    induced = best_rule(measured.evidence)
+    found = [induced.rule] if induced is not None else []
+    found += [improved(rule, measured.near, measured.unseen) for rule in [*found, *rules[:2]]]
+    fresh = [rule for rule in found if rule.sentence() not in known]
+    best = max(fresh, key=measured.worth, default=None)
+    if best is None or measured.worth(best) < least:
         return None
-    return found.rule
+    return best
 
 
 def review(dossier: Dossier, case: Case) -> Review:

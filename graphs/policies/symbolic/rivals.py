@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from graphs.policies.protocols import Dossier
+from graphs.policies.symbolic.branches import rounded
 from graphs.policies.symbolic.divisions import Divisions, Vocabulary
 from graphs.policies.symbolic.evidence import Evidence, Floats, weighted_mean
 from graphs.policies.symbolic.growing import grow
-from graphs.policies.symbolic.induction import FAINTEST, rounded, worth
+from graphs.policies.symbolic.induction import FAINTEST, as_rule, worth
 from graphs.policies.symbolic.literals import kinds_of_token
 from graphs.policies.symbolic.saying import as_branches
 from graphs.policies.symbolic.tallies import Tallies
@@ -44,7 +45,7 @@ def rivals(dossier: Dossier, evidence: Evidence) -> list[Rival]:
     """The best rule of each family, the most worthwhile first, without variants of one."""
     tallies = Tallies(evidence)
     trees = [grow(Divisions(tallies, vocabulary)) for vocabulary in _VOCABULARIES]
-    rules = [Rule(tuple(branches)) for tree in trees if (branches := as_branches(tree))]
+    rules = [rule for tree in trees if (rule := as_rule(as_branches(tree))) is not None]
     ranked = _ranked(rules, evidence)
     kept = _Kept(evidence)
     for rival in ranked:
@@ -59,11 +60,8 @@ def rivals(dossier: Dossier, evidence: Evidence) -> list[Rival]:
 
 def best_rule(evidence: Evidence) -> Rival | None:
     """The rule that may speak of everything; None if nothing is worth saying."""
-    branches = as_branches(grow(Divisions(Tallies(evidence))))
-    if not branches:
-        return None
-    rule = Rule(tuple(branches))
-    return Rival(rule, worth(rule, evidence))
+    rule = as_rule(as_branches(grow(Divisions(Tallies(evidence)))))
+    return None if rule is None else Rival(rule, worth(rule, evidence))
 
 
 def _ranked(rules: Iterable[Rule], evidence: Evidence) -> list[Rival]:

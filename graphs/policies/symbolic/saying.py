@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from graphs.policies.symbolic.induction import FAINTEST, rounded
+from graphs.policies.symbolic.branches import rounded, unrepeated
+from graphs.policies.symbolic.induction import FAINTEST
 from graphs.policies.symbolic.tree import Node
-from tools.rules import AllOf, Before, Branch, Condition, InClass, Not, TokenIn, WordIn
+from tools.rules import AllOf, Branch, Condition, InClass, Not, TokenIn
 
 
 class _Step(NamedTuple):
@@ -23,7 +24,7 @@ def as_branches(root: Node) -> list[Branch]:
     loudest = max(leaf.strength for leaf in root.leaves())
     # A feature that fires now and then is faint everywhere: say what there is.
     least = min(FAINTEST, 0.5 * loudest)
-    return list(_branches(root, (), least))
+    return unrepeated(list(_branches(root, (), least)))
 
 
 def _branches(node: Node, steps: tuple[_Step, ...], least: float) -> Iterator[Branch]:
@@ -82,18 +83,3 @@ def _all(conditions: Sequence[Condition]) -> Condition:
     if not parts:
         return InClass("any")
     return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
-
-
-def listed(branches: Iterable[Branch]) -> int:
-    """Tokens that branches name."""
-    return sum(_listed(branch.condition) for branch in branches)
-
-
-def _listed(condition: Condition) -> int:
-    if isinstance(condition, TokenIn):
-        return len(condition.tokens)
-    if isinstance(condition, WordIn):
-        return len(condition.words)
-    if isinstance(condition, AllOf):
-        return sum(map(_listed, condition.conditions))
-    return _listed(condition.condition) if isinstance(condition, Not | Before) else 0

@@ -145,7 +145,10 @@ class Tallies:
         )
 
     def least_gain(self, condition: Condition, here: NDArray[np.intp]) -> float:
-        """The gain of a division of some tokens, without the document that speaks most for it."""
+        """The gain of a division of some tokens less its standard error over documents.
+
+        So what one document alone speaks for is worth nothing.
+        """
         evidence, held = self.evidence, condition.mask(self.evidence.windows)[here]
         inner, total = self.columns[here[held]].sum(axis=0), self.columns[here].sum(axis=0)
         target, odd = evidence.target[here], evidence.source[here] % 2 == 1
@@ -156,7 +159,7 @@ class Tallies:
             gained[half] = (target[half] - means[2]) ** 2 - (target[half] - divided) ** 2
         # Experiments are one source, numbered below 0.
         gains = np.bincount(evidence.source[here] + 1, evidence.weight[here] * gained)
-        return float(gains.sum() - gains.max(initial=0.0))
+        return float(gains.sum() - np.sqrt(gains @ gains))
 
     def within(self, code: int, reach: int) -> Mask:
         """Tokens with a certain surface among the `reach` tokens before them."""
