@@ -69,6 +69,8 @@ def test_each_condition_holds_where_it_should(condition: Condition, expected: se
         ("comment", ("x", " #", " a", " b", "\n", "c"), {2, 3, 4}),
         ("long_string", ('"""', "a", "\n", "b", '"""', "c"), {1, 2, 3, 4}),
         ("brackets", ("f", "(", "a", "[", "0", "]", ")", "b"), {2, 3, 4, 5, 6}),
+        # A text may begin inside brackets: what closes them opens no others.
+        ("brackets", (")", "]", "a", "(", "b", ")", "c", "))(", "d"), {4, 5, 8}),
     ],
 )
 def test_enclosures_begin_and_end(what: Any, tokens: tuple[str, ...], expected: set[int]) -> None:
@@ -117,6 +119,20 @@ def test_windows_laid_end_to_end_are_as_one() -> None:
     together = Windows.of([CODE, ("new", "import")])
     for condition, _ in CONDITIONS:
         assert condition.mask(apart).tolist() == condition.mask(together).tolist()
+
+
+def test_what_was_tried_is_forgotten_and_what_was_known_is_not() -> None:
+    known, tried = TokenIn(("a",)), TokenIn(("b",))
+    first, second = Windows.of([("a", "b")]), Windows.of([("b", "c")])
+    both = first.followed_by(second)
+    known.mask(both)
+    with both.forgetting():
+        assert tried.mask(both).tolist() == [False, True, True, False]
+        assert tried in first.memo
+    assert tried not in first.memo
+    assert tried not in second.memo
+    assert known in first.memo
+    assert tried.mask(both).tolist() == [False, True, True, False]
 
 
 def test_the_strongest_branch_that_holds_speaks() -> None:

@@ -32,10 +32,9 @@ class Condition(ABC):
 
     def mask(self, windows: Windows) -> Mask:
         """Tokens of `windows` for which the condition holds."""
-        return windows.remember(self, self._joined if windows.parts else self.compute)
-
-    def _joined(self, windows: Windows) -> Mask:
-        return np.concatenate([self.mask(part) for part in windows.parts])
+        if windows.parts:
+            return np.concatenate([self.mask(part) for part in windows.parts])
+        return windows.remember(self, self.compute)
 
     @abstractmethod
     def compute(self, windows: Windows) -> Mask:

@@ -1,4 +1,4 @@
-"""What encloses text: automata for strings, comments, quotations and parentheses."""
+"""What encloses text: automata for strings, comments, quotations, parentheses and brackets."""
 
 from __future__ import annotations
 
@@ -105,7 +105,8 @@ QUOTATION = Automaton(7, _quotation_step)
 """Quotations of prose: straight, curly or angled marks, over lines but not over an empty one."""
 IN_QUOTATION = frozenset(range(1, 7))
 
-_DEEPEST = 15
+_DEEPEST = 63
+"""Brackets within brackets that are counted."""
 
 
 def _parenthesis_step(state: int, char: str) -> int:
@@ -122,3 +123,13 @@ def _parenthesis_step(state: int, char: str) -> int:
 PARENTHESES = Automaton(2 * (_DEEPEST + 1), _parenthesis_step)
 """Round brackets that were opened and not closed since, in the same paragraph."""
 IN_PARENTHESES = frozenset(range(2, 2 * (_DEEPEST + 1)))
+
+
+def _bracket_step(depth: int, char: str) -> int:
+    return min(max(depth + (char in "([{") - (char in ")]}"), 0), _DEEPEST)
+
+
+BRACKETS = Automaton(_DEEPEST + 1, _bracket_step)
+"""Brackets of any kind that were opened and not closed since; one that closes none counts for
+nothing, as a text may begin inside some."""
+IN_BRACKETS = frozenset(range(1, _DEEPEST + 1))

@@ -13,6 +13,8 @@ from tools.rules import fields
 from tools.rules.condition import Condition
 from tools.rules.detail import FULL, Detail
 from tools.rules.enclosing import (
+    BRACKETS,
+    IN_BRACKETS,
     IN_PARENTHESES,
     IN_QUOTATION,
     IN_SLASH_COMMENT,
@@ -35,8 +37,7 @@ Enclosure = Literal[
     "parentheses",
 ]
 """`quotes`: between two quotation marks on one line; `long_string`: after an odd number of triple
-quotes; `comment`: after a `#` on its line; `brackets`: more brackets opened than closed; for the
-others see `tools.rules.enclosing`."""
+quotes; `comment`: after a `#` on its line; for the others see `tools.rules.enclosing`."""
 
 _WHERE: dict[Enclosure, str] = {
     "quotes": "inside quotation marks",
@@ -53,6 +54,7 @@ _AUTOMATA = {
     "slash_comment": (SLASH_COMMENT, IN_SLASH_COMMENT),
     "quotation": (QUOTATION, IN_QUOTATION),
     "parentheses": (PARENTHESES, IN_PARENTHESES),
+    "brackets": (BRACKETS, IN_BRACKETS),
 }
 
 
@@ -73,8 +75,6 @@ class Inside(Condition):
             automaton, inside = _AUTOMATA[self.what]
             table = np.isin(np.arange(automaton.states), list(inside))
             return table[automaton.before(windows)]
-        if self.what == "brackets":
-            return _summed(windows.numbers(_bracket_balance), windows.starts) > 0
         if self.what == "long_string":
             return _summed(windows.numbers(_triple_quotes), windows.starts) % 2 == 1
         mark, lines = ("#" if self.what == "comment" else '"'), _line_starts(windows)
@@ -91,10 +91,6 @@ class Inside(Condition):
     def parse(cls, data: Mapping[str, Any]) -> Self:
         fields.closed(data, ("what",), cls.kind)
         return cls(fields.one_of(data, "what", get_args(Enclosure), cls.kind))
-
-
-def _bracket_balance(surface: str) -> int:
-    return sum((char in "([{") - (char in ")]}") for char in surface)
 
 
 def _triple_quotes(surface: str) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -100,6 +101,22 @@ class Windows:
         if key not in self.memo:
             self.memo[key] = compute(self)
         return self.memo[key]
+
+    @contextmanager
+    def forgetting(self) -> Generator[None]:
+        """Forget afterwards what is remembered within: of what is tried, little is asked again."""
+        known = [(windows, set(windows.memo)) for windows in self._whole_and_parts()]
+        try:
+            yield
+        finally:
+            for windows, keys in known:
+                for key in windows.memo.keys() - keys:
+                    del windows.memo[key]
+
+    def _whole_and_parts(self) -> Iterator[Windows]:
+        yield self
+        for part in self.parts:
+            yield from part._whole_and_parts()
 
     def latest(self, mask: Mask, back: int = 1) -> NDArray[np.int64]:
         """Where `mask` last held, up to `back` tokens before each token.

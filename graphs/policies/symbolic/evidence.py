@@ -141,6 +141,11 @@ def near_evidence(dossier: Dossier, observations: Sequence[Observation]) -> Evid
     return joined(corpus, observed_evidence(dossier, observations))
 
 
+def tested_evidence(dossier: Dossier, observations: Sequence[Observation]) -> Evidence:
+    """The test split's contexts and experiments: what further experiments may be chosen by."""
+    return joined(unseen_evidence(dossier), observed_evidence(dossier, observations))
+
+
 def _remember_whereabouts(windows: Windows) -> None:
     """Once for all features."""
     spelling(windows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from graphs.policies.protocols import Case, Dossier
 from graphs.policies.symbolic.drafts import FIRING, Workshop
-from graphs.policies.symbolic.evidence import Evidence, near_evidence
+from graphs.policies.symbolic.evidence import Evidence, tested_evidence
 from graphs.policies.symbolic.induction import worth
 from graphs.policies.symbolic.information import believed, most_telling
 from graphs.policies.symbolic.probes import probes, sweeps, swept_words
@@ -31,7 +31,7 @@ class Probe:
 
 def leader(dossier: Dossier, case: Case) -> str | None:
     """The open hypothesis that explains most of what was measured so far; None without a rule."""
-    evidence = near_evidence(dossier, case.observations)
+    evidence = tested_evidence(dossier, case.observations)
     rules = {id: case.hypothesis(id).rule for id in case.open}
     values = {
         id: worth(rule_from_json(rule), evidence)
@@ -47,7 +47,7 @@ def explored(workshop: Workshop, case: Case, room: int) -> list[Probe]:
     In the first round also a sweep of the vocabulary, which may show what no variant names.
     """
     first = not case.experiments
-    evidence = near_evidence(workshop.dossier, case.observations)
+    evidence = tested_evidence(workshop.dossier, case.observations)
     sites = [*workshop.sites(workshop.rule), *_loudest(workshop)]
     if not sites:
         return []

@@ -54,6 +54,10 @@ class Measured(NamedTuple):
         """What a rule explains for what it costs to say, where it was edited to."""
         return worth(rule, self.evidence)
 
+    def fitted(self, rule: Rule) -> Rule:
+        """The rule with strengths as measured on all tokens."""
+        return as_rule(refitted(rule.branches, self.evidence)) or rule
+
 
 def refine_hypotheses(dossier: Dossier, case: Case) -> list[Refinement]:
     """A better rule for each hypothesis to be refined, and a new one that beats them all."""
@@ -93,8 +97,8 @@ def _child(parent: Hypothesis, measured: Measured, known: set[str]) -> Rule | No
     least = measured.worth(rule) + _BETTER
     fresh = [edit for edit in _edits(rule, measured) if edit.sentence() not in known]
     likely = nlargest(_LIKELY, fresh, key=partial(worth, evidence=measured.near))
-    best = max(likely, key=measured.worth, default=None)
-    if best is None or measured.worth(best) < least:
+    best = max(map(measured.fitted, likely), key=measured.worth, default=None)
+    if best is None or measured.worth(best) < least or best.sentence() in known:
         return None
     return best
 
@@ -164,7 +168,8 @@ def _newcomer(case: Case, measured: Measured, known: set[str]) -> Rule | None:
     least = max(map(measured.worth, rules), default=0.0) + _BETTER
     induced = best_rule(measured.evidence)
     found = [induced.rule] if induced is not None else []
-    found += [improved(rule, measured.near, measured.unseen) for rule in [*found, *rules[:2]]]
+    bettered = (improved(rule, measured.near, measured.unseen) for rule in [*found, *rules[:2]])
+    found += map(measured.fitted, bettered)
     fresh = [rule for rule in found if rule.sentence() not in known]
     best = max(fresh, key=measured.worth, default=None)
     if best is None or measured.worth(best) < least:

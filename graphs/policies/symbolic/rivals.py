@@ -44,8 +44,9 @@ class Rival(NamedTuple):
 def rivals(dossier: Dossier, evidence: Evidence) -> list[Rival]:
     """The best rule of each family, the most worthwhile first, without variants of one."""
     tallies = Tallies(evidence)
-    trees = [grow(Divisions(tallies, vocabulary)) for vocabulary in _VOCABULARIES]
-    rules = [rule for tree in trees if (rule := as_rule(as_branches(tree))) is not None]
+    # One tree after the other: the sums in a tree take much memory.
+    found = (_grown(Divisions(tallies, vocabulary)) for vocabulary in _VOCABULARIES)
+    rules = [rule for rule in found if rule is not None]
     ranked = _ranked(rules, evidence)
     kept = _Kept(evidence)
     for rival in ranked:
@@ -60,8 +61,13 @@ def rivals(dossier: Dossier, evidence: Evidence) -> list[Rival]:
 
 def best_rule(evidence: Evidence) -> Rival | None:
     """The rule that may speak of everything; None if nothing is worth saying."""
-    rule = as_rule(as_branches(grow(Divisions(Tallies(evidence)))))
+    rule = _grown(Divisions(Tallies(evidence)))
     return None if rule is None else Rival(rule, worth(rule, evidence))
+
+
+def _grown(divisions: Divisions) -> Rule | None:
+    with divisions.tallies.evidence.windows.forgetting():
+        return as_rule(as_branches(grow(divisions)))
 
 
 def _ranked(rules: Iterable[Rule], evidence: Evidence) -> list[Rival]:
