@@ -49,7 +49,7 @@ def live_config(folder: Path, features: list[int]) -> RunConfig:
             "subject": {"factory": "tests.fakes:FakeSubject"},
             "corpus": {"source": str(corpus), "max_tokens": 8_000},
             "features": features,
-            "budget": {"rounds": 8, "experiments": 80},
+            "budget": {"rounds": 8, "experiments": 300},
             "database": str(folder / "live.duckdb"),
             "concurrency": 1,
         }
