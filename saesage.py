@@ -1,12 +1,17 @@
-"""The command line: mounts the commands of the folders, and turns errors into exit codes."""
+"""The command line, and what `import saesage` gives in Python: load_subject, explain, look, probe.
+
+Both only name what the folders hold.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
 import threading
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,12 +22,24 @@ from graphs.page.commands import app as page_app
 from graphs.steering.commands import app as steering_app
 from tools.errors import EXIT_INTERRUPTED, SaesageError
 
+if TYPE_CHECKING:
+    from graphs.notebook.interface import QUICKSTART, explain, load_subject, look, probe
+
+__all__ = ["QUICKSTART", "explain", "load_subject", "look", "main", "probe"]
+
 GRACE_SECONDS = 0.1
 
 app.add_typer(live_app)
 app.add_typer(steering_app)
 app.add_typer(evaluation_app)
 app.add_typer(page_app)
+
+
+def __getattr__(name: str) -> object:
+    """Import the Python interface when it is first used, as it brings torch along."""
+    if name in __all__:
+        return getattr(importlib.import_module("graphs.notebook.interface"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def main() -> None:
