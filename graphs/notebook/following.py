@@ -23,7 +23,8 @@ class Step:
 
     def __str__(self) -> str:
         """One line, such as `13 · generate_hypotheses: H1, H2, H3, H4 proposed`."""
-        return f"{self.feature} · {self.entry.node or 'start'}: {'; '.join(self.entry.changes)}"
+        changes = "; ".join(self.entry.changes) or "nothing changed"
+        return f"{self.feature} · {self.entry.node or 'start'}: {changes}"
 
 
 class Following:
