@@ -27,7 +27,23 @@ class Step:
         return f"{self.feature} · {self.entry.node or 'start'}: {changes}"
 
 
-class Following:
+class Unheard:
+    """A Reporter that nobody listens to."""
+
+    def stage(self, message: str) -> None:
+        """Nothing to tell."""
+
+    def harvest(self, done: int, total: int) -> None:
+        """Nothing to tell."""
+
+    def features(self, done: int, total: int) -> None:
+        """Nothing to tell."""
+
+    def step(self, feature: int, node: str) -> None:
+        """Nothing to tell."""
+
+
+class Following(Unheard):
     """A Reporter that tells each new step of a run once, in order by feature."""
 
     def __init__(self, database: Database, run: Run, tell: Callable[[Step], object]) -> None:
@@ -42,15 +58,6 @@ class Following:
         self._lock = threading.Lock()
         planned = RunStore(database).planned(run)
         self._told = {feature: len(placed(database, self._thread(feature))) for feature in planned}
-
-    def stage(self, message: str) -> None:
-        """Nothing to tell: no step has begun."""
-
-    def harvest(self, done: int, total: int) -> None:
-        """Nothing to tell: it belongs to no feature."""
-
-    def features(self, done: int, total: int) -> None:
-        """Nothing to tell: each feature's last step says so."""
 
     def step(self, feature: int, node: str) -> None:
         """Tell what was stored before this step."""
