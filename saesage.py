@@ -1,12 +1,18 @@
-"""The command line: mounts the commands of the folders, and turns errors into exit codes."""
+"""The command line, and what `import saesage` gives in Python.
+
+Both only name what the folders hold.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
 import threading
+import warnings
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,12 +23,36 @@ from graphs.page.commands import app as page_app
 from graphs.steering.commands import app as steering_app
 from tools.errors import EXIT_INTERRUPTED, SaesageError
 
+if TYPE_CHECKING:
+    from evaluation.interface import evaluate
+    from graphs.notebook.interface import QUICKSTART, explain, load_subject, look, probe
+
+__all__ = ["QUICKSTART", "evaluate", "explain", "load_subject", "look", "main", "probe"]
+
+_INTERFACE = {
+    "evaluate": "evaluation.interface",
+    **dict.fromkeys(
+        ("QUICKSTART", "explain", "load_subject", "look", "probe"), "graphs.notebook.interface"
+    ),
+}
+"""Where the Python interface lives."""
+
 GRACE_SECONDS = 0.1
 
 app.add_typer(live_app)
 app.add_typer(steering_app)
 app.add_typer(evaluation_app)
 app.add_typer(page_app)
+
+
+def __getattr__(name: str) -> object:
+    """Import the Python interface when it is first used, as it brings torch along."""
+    if name in _INTERFACE:
+        with warnings.catch_warnings():
+            # tqdm asks for ipywidgets, though none of its bars is ever drawn.
+            warnings.filterwarnings("ignore", "IProgress not found")
+            return getattr(importlib.import_module(_INTERFACE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def main() -> None:

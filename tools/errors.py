@@ -173,6 +173,10 @@ class RunNotFound(DatabaseError):
     """The database holds no such run or feature."""
 
 
+class HypothesisNotFound(DatabaseError):
+    """A feature has no such hypothesis."""
+
+
 class LivePageError(SaesageError):
     """The live page cannot be served, or a request to it is malformed."""
 

@@ -14,8 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from graphs.page import plots
-from graphs.page.overview import Overview
-from graphs.page.records import FeaturePage, Message
+from graphs.page.overview import Overview, ThreadSummary
+from graphs.page.records import ExemplarGroup, FeaturePage, Message
 from graphs.page.scores import AGENTIC, HEADLINES, score_tables
 from graphs.page.shading import sentence, shaded_tokens, unquoted, visible
 
@@ -50,6 +50,26 @@ def feature_html(page: FeaturePage, *, with_prompts: bool = True) -> str:
             `prompts_html` must stand beside it.
     """
     return _render("feature.html", page=page, with_prompts=with_prompts)
+
+
+def explanation_html(page: FeaturePage) -> str:
+    """What is said of a feature, and what that rests on."""
+    return _render("explanation.html", page=page)
+
+
+def tree_html(page: FeaturePage, *, opened: bool = False) -> str:
+    """The hypotheses, each above those that refine it, with their tests folded or open."""
+    return _render("hypotheses.html", page=page, opened=opened)
+
+
+def passages_html(groups: Sequence[ExemplarGroup], scale: float) -> str:
+    """Groups of passages, shaded in units of `scale`; all but the first are folded."""
+    return _render("groups.html", groups=groups, scale=scale)
+
+
+def results_html(rows: Sequence[ThreadSummary]) -> str:
+    """A table with a line for each feature."""
+    return _render("results.html", rows=rows)
 
 
 def prompts_html(prompts: Mapping[str, Message]) -> str:

@@ -65,16 +65,16 @@ def _table(rows: Sequence[Row], *, wide: bool) -> Table:
             overflow="fold",
         )
     for row in rows:
-        table.add_row(*(Text(_cell(row[name])) for name in names))
+        table.add_row(*(Text(_cell(row[name], wide=wide)) for name in names))
     return table
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, *, wide: bool) -> str:
     if isinstance(value, dict):
         counts = cast("dict[str, int]", value)
         return ", ".join(f"{n} {status}" for status, n in counts.items()) or "not planned yet"
-    # Of an import path, what it names.
-    return str(value).rpartition(":")[2]
+    # Where room is short, of an import path what it names.
+    return str(value) if wide else str(value).rpartition(":")[2]
 
 
 def _policies(run: Run) -> str:
