@@ -11,6 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from graphs.checkpointer import DuckDBSaver
+from graphs.claims import Claims
 from graphs.context import ExplainContext
 from graphs.explain import ExplainGraph
 from graphs.feature_workers import OnStep
@@ -35,15 +36,20 @@ class Explainer:
     saver: DuckDBSaver
     unmeasured: Mapping[int, SaesageError]
     """Features without exemplars, and why."""
+    claims: Claims
 
     def explain(self, feature: int, on_step: OnStep) -> None:
-        """Run or resume the feature's thread to its end.
+        """Run or resume the feature's thread to its end, once nobody else does.
 
         Raises:
             SaesageError: the feature cannot be explained; steps before that one are stored.
         """
         if feature in self.unmeasured:
             raise self.unmeasured[feature]
+        with self.claims.held(thread_of(self.run.name, feature)):
+            self._explain(feature, on_step)
+
+    def _explain(self, feature: int, on_step: OnStep) -> None:
         limits, thread_id = self.context.limits, thread_of(self.run.name, feature)
         config: RunnableConfig = {
             "configurable": {"thread_id": thread_id},

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from typing import NamedTuple
 
+from graphs.claims import Claims
 from graphs.config import SubjectConfig
 from graphs.subjects import Subjects
-from tools.activations import Subject, lanes_of
+from tools.activations import SparseSubject, Subject, lanes_of
 from tools.database import Database
 from tools.lanes import Lanes
 from tools.scheduling.measured_texts import MeasuredTexts
@@ -21,7 +22,8 @@ class Instrument(NamedTuple):
     scheduler: Scheduler
     aside: Lanes
     """For what should not wait in the line. Of few threads like the scheduler's own: a pass that
-    shares each product between processors stands still whenever one of them is taken."""
+    shares each product between processors stands still whenever one of them is taken. The
+    scheduler's itself where a subject says nothing of threads."""
 
 
 class Instruments:
@@ -34,6 +36,7 @@ class Instruments:
             database: Keeps what is measured.
             subjects: Has those that are loaded already.
         """
+        self.claims = Claims()
         self._subjects = subjects or Subjects()
         self._measured = MeasuredTexts(database)
         self._ready: dict[SubjectConfig, Instrument] = {}
@@ -49,7 +52,9 @@ class Instruments:
             if config not in self._ready:
                 subject = self._subjects.load(config)
                 scheduler = Scheduler(subject, self._measured)
-                self._ready[config] = Instrument(subject, scheduler, lanes_of(subject))
+                threaded = isinstance(subject, SparseSubject)
+                aside = lanes_of(subject) if threaded else scheduler.lanes
+                self._ready[config] = Instrument(subject, scheduler, aside)
             return self._ready[config]
 
     def are_loaded(self, config: SubjectConfig) -> bool:

@@ -155,7 +155,7 @@ def prepare(
         seed=config.seed,
         review=frozenset(config.review),
     )
-    return Explainer(run, build_graph(saver), context, saver, unmeasured)
+    return Explainer(run, build_graph(saver), context, saver, unmeasured, instruments.claims)
 
 
 class Plan(NamedTuple):

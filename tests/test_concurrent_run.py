@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from graphs.checkpointer import DuckDBSaver, strict_serializer
+from graphs.claims import Claims
 from graphs.config import ROLES, parse_config
 from graphs.config_file import load_config
 from graphs.context import ExplainContext, Limits, Policies
@@ -92,7 +93,7 @@ def explainer_of(
         thresholds=Thresholds(),
         seed=0,
     )
-    return Explainer(run, build_graph(saver), context, saver, {})
+    return Explainer(run, build_graph(saver), context, saver, {}, Claims())
 
 
 def exported(path: Path, measured: Any, in_flight: int) -> list[dict[str, Any]]:

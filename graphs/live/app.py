@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 from dataclasses import dataclass
 
@@ -160,7 +161,7 @@ def _thread(request: Request) -> str:
 
 
 def _check_thread(thread: str) -> None:
-    if not thread.rpartition("/")[2].isdecimal():
+    if not re.fullmatch(r".*/\d{1,9}", thread, re.DOTALL | re.ASCII):
         raise RunNotFound(f"there is no thread {thread!r}; open the page of all features.")
 
 

@@ -60,13 +60,13 @@ def overview_page(reader: Database, *, mark: str, status: str) -> str:
         mark: Where its changes were before it was read.
         status: What goes on, in words.
     """
-    runs = RunStore(reader).all()
+    originals = [run for run in RunStore(reader).all() if run.forked_from is None]
     body = _rendered(
         "live.html",
         fragment=overview_fragment(reader),
         source="/fragment/overview",
         thread="",
-        run=runs[-1].name if runs else "",
+        run=originals[-1].name if originals else "",
         feature=None,
         mark=mark,
         status=status,

@@ -43,7 +43,9 @@ class Guard:
             policy: the content security policy of all answers.
         """
         self._app = app
-        self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
+        # Browsers leave the usual port out.
+        ports = ("", ":80") if port == 80 else (f":{port}",)
+        self._hosts = {f"{name}{end}" for name in ("127.0.0.1", "localhost") for end in ports}
         self._origins = {f"http://{host}" for host in self._hosts}
         self._token = token.encode()
         self._headers = {**_HEADERS, "Content-Security-Policy": policy}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from graphs.live.changes import Changes
@@ -16,6 +18,8 @@ from tools.errors import SaesageError
 
 if TYPE_CHECKING:
     from graphs.instruments import Instrument, Instruments
+
+logger = logging.getLogger(__name__)
 
 THREADS_AT_A_TIME = 2
 """Threads that are gone on with side by side, at most."""
@@ -107,7 +111,15 @@ class Workshop:
     def go_on(self, thread: str) -> None:
         """Have a thread that can go on run to its end, in the background."""
         self._changes.tell(thread, f"{thread} waits for its turn")
-        self._pool.submit(self._finish, thread)
+        going = self._pool.submit(self._finish, thread)
+        going.add_done_callback(partial(self._tell_fault, thread))
+
+    def _tell_fault(self, thread: str, going: Future[None]) -> None:
+        """Nobody waits for the result: what was not foreseen would vanish."""
+        fault = None if going.cancelled() else going.exception()
+        if fault is not None:
+            logger.error("%s could not go on", thread, exc_info=fault)
+            self._changes.tell(thread, f"{thread}: something went wrong; the terminal says what")
 
     def _finish(self, thread: str) -> None:
         # As `instruments`.

@@ -164,6 +164,11 @@ def _check_budget(state: ExplainState, edits: Edits, limits: Limits) -> None:
             f"the budget of {limits.experiments} experiments has no room for these tests; "
             "raise it, as in fork --set budget.experiments=300."
         )
+    if (edits.add or edits.reword) and state["stopped"]:
+        raise EditRefused(
+            f"the investigation was stopped ({state['stopped']}), so that a new hypothesis could "
+            "not be tested; approve it, then fork it with --set of a larger budget."
+        )
     if (edits.add or edits.reword) and (limits.used_up(state) or room <= 0):
         raise EditRefused(
             f"the budget of {limits.rounds} rounds and {limits.experiments} experiments is used "

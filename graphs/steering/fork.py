@@ -146,7 +146,9 @@ def _changed_moment(there: Moment, origin: ForkedFrom, limits: Limits) -> tuple[
             f"feature {state['feature']} is {state['status']} on this corpus: there is nothing to "
             "go on with; explain it on a larger one."
         )
-    if edits.empty and there.next is not None:
+    # Where it was to end or to wait, other settings may have it go on instead.
+    ends = there.next in (None, "conclude", "ask_user")
+    if edits.empty and there.next is not None and not (ends and origin.settings):
         return state, there.next
     if edits.empty and not origin.settings:
         raise EditRefused(

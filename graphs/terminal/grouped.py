@@ -27,6 +27,9 @@ class GroupedCommand(TyperCommand):
         joined: list[str] = []
         rest = iter(args)
         for arg in rest:
+            if arg.startswith(tuple(f"{option}=" for option in self.words)):
+                option = arg.partition("=")[0]
+                raise EditRefused(f"write {option} and its words apart, without '='")
             joined.append(arg)
             if arg == "--":
                 break

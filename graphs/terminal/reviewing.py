@@ -22,6 +22,7 @@ COMMANDS = """\
   edit H1 TEXT      reword a hypothesis
   drop H2           set a hypothesis aside
   test H1 active|inactive TEXT
+  undo              take the last change back
   later             decide another time"""
 
 
@@ -57,17 +58,22 @@ def converse(
     """Ask until there is an answer that can be stored; whether there is one."""
     print_one(console, each)
     console.print(Text(COMMANDS, "dim"))
-    edits = Edits()
+    made: list[Edits] = []
     while True:
-        words = typer.prompt(f"feature {each.feature}", err=True).strip()
+        # Of a text every space counts.
+        words = typer.prompt(f"feature {each.feature}", err=True).lstrip()
         command, _, rest = words.partition(" ")
         try:
             if command == "later":
                 return False
             if command in ("approve", "reject"):
-                store(Answer(verdict=command, edits=edits if command == "approve" else Edits()))
+                edits = _joined(made) if command == "approve" else Edits()
+                store(Answer(verdict=command, edits=edits))
                 return True
-            edits = _joined(edits, _EDITS[command](config, rest) if command in _EDITS else _what())
+            if command == "undo":
+                made = made[:-1]
+            else:
+                made.append(_EDITS[command](config, rest) if command in _EDITS else _what())
         except SaesageError as error:
             console.print(Text(str(error), "red"))
 
@@ -95,12 +101,12 @@ _EDITS: Mapping[str, Callable[[RunConfig, str], Edits]] = {
 }
 
 
-def _joined(first: Edits, then: Edits) -> Edits:
+def _joined(made: Sequence[Edits]) -> Edits:
     return Edits(
-        add=first.add + then.add,
-        reword=first.reword + then.reword,
-        drop=first.drop + then.drop,
-        experiments=first.experiments + then.experiments,
+        add=tuple(each for edits in made for each in edits.add),
+        reword=tuple(each for edits in made for each in edits.reword),
+        drop=tuple(each for edits in made for each in edits.drop),
+        experiments=tuple(each for edits in made for each in edits.experiments),
     )
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
@@ -89,13 +90,14 @@ class Scheduler:
         self._jobs: dict[int, deque[_Job]] = {}
         self._numbers = itertools.count()
         self._lock = threading.Lock()
-        self._lanes = lanes_of(subject)
+        self.lanes = lanes_of(subject)
+        """Where the passes run; what else is submitted there has its turn between two of them."""
         self._n_busy = 0
         self._crowded = False
 
     def close(self) -> None:
         """End the lanes; nobody may be waiting any more."""
-        self._lanes.shutdown(cancel_futures=True)
+        self.lanes.shutdown(cancel_futures=True)
 
     @property
     def info(self) -> SubjectInfo:
@@ -159,9 +161,9 @@ class Scheduler:
                 if text in request.left:
                     job = _Job(next(self._numbers), request, text, n_tokens)
                     self._jobs.setdefault(n_tokens, deque()).append(job)
-            n_more = min(len(self._jobs), self._lanes.number) - self._n_busy
-            for _ in range(n_more):
-                self._lanes.submit(self._run_line)
+            n_jobs = sum(map(len, self._jobs.values()))
+            for _ in range(min(n_jobs, self.lanes.number - self._n_busy)):
+                self.lanes.submit(self._run_line)
                 self._n_busy += 1
         try:
             request.told.wait()
@@ -172,9 +174,13 @@ class Scheduler:
             raise request.error
 
     def _run_line(self) -> None:
-        """What a lane does: one batch after the other until nothing is in line."""
+        """What a lane begins with: it may wait a moment for more."""
         if self._crowded:
             time.sleep(PAUSE_SECONDS)
+        self._run_batch()
+
+    def _run_batch(self) -> None:
+        """What a lane does again and again until nothing is in line."""
         while (oldest := self._peek()) is not None:
             try:
                 shape = self._shapes.of(oldest.n_tokens)
@@ -182,6 +188,11 @@ class Scheduler:
                 oldest.request.fail(error)
             else:
                 self._settle(self._take(shape), shape)
+            # Anew each time, so that what else is submitted has its turn; when the program ends
+            # nothing can be submitted any more, and whoever waits must be served all the same.
+            with suppress(RuntimeError):
+                self.lanes.submit(self._run_batch)
+                return
 
     def _peek(self) -> _Job | None:
         """The first that came of those still wanted; drops what is done with before it."""

@@ -41,16 +41,19 @@
     return { ok: response.ok, status: response.status, answer };
   }
 
-  // What each form says, and where it is sent to.
+  // What each form says, and where it is sent to; or, as a string, what is still missing.
   const forms = {
     probe: (form) => ["/probe", {
-      run: live.dataset.run,
+      // A new run may have begun since the page was loaded.
+      run: fragment.querySelector("[data-run]")?.dataset.run ?? live.dataset.run,
       feature: Number(form.elements.feature.value),
       text: form.elements.text.value,
     }],
     steer: (form, action) => {
       const { statement, reworded, rewording, drop, tested, text, predicted } = form.elements;
       const review = action !== "fork";
+      if (text.value && !tested.value) return "choose the hypothesis that the text tests.";
+      if (review && rewording.value.trim() && !reworded.value) return "choose the hypothesis to reword.";
       const edits = {
         add: statement.value.trim() ? [statement.value.trim()] : [],
         reword: review && reworded.value ? [[reworded.value, rewording.value.trim()]] : [],
@@ -82,6 +85,8 @@
     const waits = choices.status === "waiting";
     steer.querySelectorAll("[data-when]").forEach((each) => {
       each.hidden = each.dataset.when !== (waits ? "review" : "fork");
+      // The Enter key would press the first button of a form though it cannot be seen.
+      if (each.tagName === "BUTTON") each.disabled = each.hidden;
     });
     steer.querySelectorAll("[data-choices]").forEach((select) => {
       const chosen = new Set([...select.selectedOptions].map((option) => option.value));
@@ -117,11 +122,16 @@
       askToken(form, action, place);
       return;
     }
+    const request = forms[name](form, action);
+    if (typeof request === "string") {
+      show(place, request, "error");
+      return;
+    }
     const buttons = form.querySelectorAll("button");
     buttons.forEach((button) => { button.disabled = true; });
     show(place, "…", "note");
     try {
-      const { ok, status, answer } = await send(...forms[name](form, action));
+      const { ok, status, answer } = await send(...request);
       if (ok && answer.html) place.innerHTML = answer.html;
       else if (ok) show(place, answer.told, "note");
       else show(place, answer.error, "error");
@@ -131,7 +141,7 @@
       if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error;
       show(place, "no answer: saesage may have ended; see the terminal.", "error");
     } finally {
-      buttons.forEach((button) => { button.disabled = false; });
+      buttons.forEach((button) => { button.disabled = button.hidden; });
     }
   }
 
