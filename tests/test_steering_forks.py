@@ -297,3 +297,6 @@ def test_words_of_an_option_that_are_missing(cli: Cli, database: Path) -> None:
     result = cli("fork", database, RETURN, "--add-experiment", "H1", "text", "maybe")
     assert result.code == 2
     assert "not 'maybe'" in result.err
+    result = cli("fork", database, RETURN, "--add-experiment=H1")
+    assert result.code == 2
+    assert "--add-experiment and its words apart" in result.err

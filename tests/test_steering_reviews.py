@@ -159,17 +159,17 @@ def test_a_conversation(monkeypatch: pytest.MonkeyPatch, cli: Cli, paused: Path)
     said(
         monkeypatch,
         *("what?", "add Fires on ' cat'.", "drop H2 H3", "edit H1 fires on returns"),
-        *("test H1 active we return", "approve", "approve"),
+        *("test H1 active we return ", "drop H4", "approve", "undo", "approve"),
     )
     console = Console(record=True, width=80)
     assert reviewing.converse(console, each, config, store)
-    assert given[0] == given[1]
+    assert given[0].edits.drop == ("H2", "H3", "H4")
     edits = given[1].edits
     assert [proposal.statement for proposal in edits.add] == ["Fires on the token ' cat'."]
     assert edits.drop == ("H2", "H3")
     assert edits.reword[0].proposal.statement == "fires on returns"
     assert edits.experiments == (
-        NewExperiment(hypothesis="H1", text="we return", predicted="active"),
+        NewExperiment(hypothesis="H1", text="we return ", predicted="active"),
     )
     told = console.export_text()
     assert "say one of these" in told
