@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from typing import NamedTuple
 
+from threadpoolctl import threadpool_limits
+
 from graphs.checkpointer import DuckDBSaver, strict_serializer
 from graphs.config import CorpusConfig, DatasetConfig
 from graphs.context import ExplainContext, limits_of
@@ -85,7 +87,8 @@ def finish_run(
             release=services.close,
             stop=stop,
         )
-        with stop.steps():
+        # Features share the processors already; and no sum should depend on how many there are.
+        with threadpool_limits(1, user_api="blas"), stop.steps():
             workers.finish([each for each in runs.unfinished(run) if only in (None, each)])
 
 
