@@ -8,6 +8,9 @@ from hashlib import blake2b
 from graphs.page.overview import ScoreCell, ThreadSummary
 from tools.activations import LogitEffects
 
+SILENT_TOKENS = 8
+"""Tokens of a test's text that are shown before the first that fires."""
+
 
 @dataclass(frozen=True, slots=True)
 class WrittenText:
@@ -67,6 +70,13 @@ class Test:
     normalized: float | None
     outcome: str | None
     supports: bool | None
+
+    @property
+    def begin(self) -> int:
+        """The first token that is shown: a long silent stretch before what fires tells little."""
+        last = len(self.tokens) - 1
+        firing = next((at for at, value in enumerate(self.activations) if value > 0), last)
+        return max(0, firing - SILENT_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
