@@ -21,7 +21,8 @@ demo: install
 	$(BIN)/saesage explain graphs/configs/quickstart.yaml || test $$? -eq 1
 
 test: install
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@# In the order of the files: by number of tests, the long single ones would run last, side by side with nothing.
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff check .
