@@ -9,12 +9,14 @@ from itertools import cycle
 from pathlib import Path
 
 import httpx
+import pytest
 
 from graphs.config import RunConfig, parse_config
 from graphs.live.page_server import LivePage, live_page
 from graphs.live.server import bound
 from graphs.run import finish_run
 from graphs.runs import Run, RunStore
+from graphs.storage import open_database
 from tests.fakes import fake_corpus
 from tools.database import Database
 
@@ -75,3 +77,22 @@ def client_of(page: LivePage) -> Iterator[httpx.Client]:
     headers = {"X-Saesage-Token": page.token}
     with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    config = live_config(tmp_path_factory.mktemp("live"), [RETURN, DIGITS])
+    with open_database(config.database, create=True) as database:
+        finished_run(database, config)
+        yield database
+
+
+@pytest.fixture(scope="module")
+def page(database: Database) -> Iterator[LivePage]:
+    with served(database) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def run(database: Database) -> Run:
+    return RunStore(database).latest()

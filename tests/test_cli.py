@@ -9,13 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import duckdb
 import pytest
 import yaml
 
-import saesage
+from tests.steered import Cli, make_cli
 from tests.subjects import damage, make_model_dir, make_sae_dir
 from tools.activations import TextActivations
 from tools.subject import LoadedSubject, SaeSource, SubjectSpec, load_subject
@@ -24,27 +24,9 @@ ROOT = Path(__file__).parent.parent
 FEATURES = [13, 31]
 
 
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Result]
-
-
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    def run(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["saesage", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            saesage.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return Result(int(end.value.code or 0), out, err)
-
-    return run
+    return make_cli(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

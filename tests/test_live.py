@@ -36,39 +36,25 @@ from tests.live_pages import (
     RETURN,
     Pausing,
     client_of,
+    database,
     finished_run,
     live_config,
+    page,
+    run,
     served,
 )
 from tools.database import Database
 from tools.errors import DatabaseInUse, PortUnusable
 
+__all__ = ["database", "page", "run"]
+
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    config = live_config(tmp_path_factory.mktemp("live"), [RETURN, DIGITS])
-    with open_database(config.database, create=True) as database:
-        finished_run(database, config)
-        yield database
-
-
-@pytest.fixture(scope="module")
-def page(database: Database) -> Iterator[LivePage]:
-    with served(database) as page:
-        yield page
 
 
 @pytest.fixture
 def client(page: LivePage) -> Iterator[httpx.Client]:
     with client_of(page) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def run(database: Database) -> Run:
-    return RunStore(database).latest()
 
 
 def probe(run: Run, text: str, feature: int = RETURN) -> dict[str, Any]:
@@ -375,3 +361,11 @@ def test_serve_refuses_what_it_cannot_serve(tmp_path: Path, page: LivePage) -> N
             _, error = serving.communicate()
             assert serving.returncode == 2
             assert f"port {port} is in use" in error
+
+
+def test_a_server_that_ends_at_once_is_not_announced(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
+    with pytest.raises(PortUnusable, match="could be served"), served(database):
+        pytest.fail("it was announced")

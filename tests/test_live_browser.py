@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,37 +20,20 @@ from graphs.storage import open_database
 from tests.chromium import PHONE, browser, opened
 from tests.fakes import FakeSubject
 from tests.live_pages import (
-    DIGITS,
     NONE_AFTER_IS,
     RETURN,
     Pausing,
+    database,
     finished_run,
     live_config,
+    page,
+    run,
     served,
 )
 from tools.database import Database
 from tools.rules import rule_from_json
 
-__all__ = ["browser"]
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    config = live_config(tmp_path_factory.mktemp("live"), [RETURN, DIGITS])
-    with open_database(config.database, create=True) as database:
-        finished_run(database, config)
-        yield database
-
-
-@pytest.fixture(scope="module")
-def page(database: Database) -> Iterator[LivePage]:
-    with served(database) as page:
-        yield page
-
-
-@pytest.fixture(scope="module")
-def run(database: Database) -> Run:
-    return RunStore(database).latest()
+__all__ = ["browser", "database", "page", "run"]
 
 
 def address(page: LivePage, path: str = "/") -> str:

@@ -47,7 +47,11 @@ def bound(port: int) -> socket.socket:
 
 @contextmanager
 def serving(app: ASGIApp, listening: socket.socket, closing: threading.Event) -> Generator[None]:
-    """Serve `app` while the `with` block runs; its endless answers end when `closing` is set."""
+    """Serve `app` while the `with` block runs; its endless answers end when `closing` is set.
+
+    Raises:
+        PortUnusable: the server ended before it had begun.
+    """
     config = uvicorn.Config(
         app,
         loop="asyncio",
@@ -66,6 +70,9 @@ def serving(app: ASGIApp, listening: socket.socket, closing: threading.Event) ->
     try:
         while not server.started and thread.is_alive():
             time.sleep(_POLL_SECONDS)
+        if not server.started:
+            port: int = listening.getsockname()[1]
+            raise PortUnusable(f"no page could be served on port {port}; name another with --port.")
         yield
     finally:
         closing.set()

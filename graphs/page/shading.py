@@ -11,7 +11,8 @@ from markupsafe import Markup
 LEVELS = 9
 """Classes `s1` (faint) to `s9` (the feature's scale or more)."""
 
-_VISIBLE = str.maketrans({"\n": "↵", "\t": "→", "\r": "␍"})
+SIGNS = str.maketrans({"\n": "↵", "\t": "→", "\r": "␍"})
+"""What stands for characters that cannot be seen."""
 
 
 def shaded_tokens(tokens: Sequence[str], activations: Sequence[float], scale: float) -> Markup:
@@ -43,14 +44,14 @@ def sentence(text: str) -> Markup:
 
 def visible(token: str) -> str:
     """A token with line breaks and tabs as signs, and with dots for spaces if it has no other."""
-    shown = token.translate(_VISIBLE)
+    shown = token.translate(SIGNS)
     return shown if token.strip() else shown.replace(" ", "·")
 
 
 def _token(token: str, activation: float, scale: float) -> str:
     """HTML, in which quotes need no escape; browsers show a run of spaces as one."""
     if activation <= 0 or scale <= 0:
-        shown = token.translate(_VISIBLE)
+        shown = token.translate(SIGNS)
         if "  " in shown:
             shown = re.sub("  +", " ", shown)
         return html.escape(shown, quote=False)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-_VISIBLE = str.maketrans({"\n": "↵", "\t": "→", "\r": "␍"})
+from graphs.page.shading import SIGNS
+
 _DARK = (24, 24, 24)
 _BRIGHT = (46, 204, 113)
 
@@ -22,7 +23,7 @@ def shaded(
     line = Text()
     for token, activation in zip(tokens, activations, strict=True):
         strength = min(max(activation / scale, 0.0), 1.0) if scale > 0 else 0.0
-        line.append_text(_token(token.translate(_VISIBLE), strength, console))
+        line.append_text(_token(token.translate(SIGNS), strength, console))
     return line
 
 

@@ -64,18 +64,19 @@ class Condition(ABC):
         """How much there is to say: conditions plus listed tokens."""
         return 1
 
-    @abstractmethod
     def arguments(self) -> dict[str, Any]:
-        """Its JSON without the kind."""
+        """Its JSON without the kind; a kind with fields says them."""
+        return {}
 
     @classmethod
-    @abstractmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:
-        """The condition of those fields.
+        """The condition of those fields; a kind with fields reads them.
 
         Raises:
-            RuleError: a field is missing or malformed.
+            RuleError: a field is missing, malformed or not one of the kind's.
         """
+        fields.closed(data, (), cls.kind)
+        return cls()
 
     def to_json(self) -> dict[str, Any]:
         """The condition as a JSON object."""

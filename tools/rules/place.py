@@ -61,14 +61,6 @@ class LineStart(Condition):
     def clause(self, detail: Detail = FULL) -> str:
         return "at the start of a line"
 
-    def arguments(self) -> dict[str, Any]:
-        return {}
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> Self:
-        fields.closed(data, (), cls.kind)
-        return cls()
-
 
 _BEGINS, _WITHIN, _STOPPED, _BROKEN = START, 1, 2, 3
 _STOPS = frozenset(".!?\u2026")
@@ -109,14 +101,6 @@ class SentenceStart(Condition):
 
     def clause(self, detail: Detail = FULL) -> str:
         return "at the start of a sentence"
-
-    def arguments(self) -> dict[str, Any]:
-        return {}
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> Self:
-        fields.closed(data, (), cls.kind)
-        return cls()
 
 
 def _begins(vocabulary: Vocabulary) -> Mask:

@@ -27,14 +27,6 @@ class Repeated(Condition):
     def clause(self, detail: Detail = FULL) -> str:
         return "where the same token came before"
 
-    def arguments(self) -> dict[str, Any]:
-        return {}
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> Self:
-        fields.closed(data, (), cls.kind)
-        return cls()
-
 
 @dataclass(frozen=True, slots=True)
 class Induced(Condition):
@@ -55,14 +47,6 @@ class Induced(Condition):
 
     def clause(self, detail: Detail = FULL) -> str:
         return "where the same two tokens came before"
-
-    def arguments(self) -> dict[str, Any]:
-        return {}
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> Self:
-        fields.closed(data, (), cls.kind)
-        return cls()
 
 
 @dataclass(frozen=True, slots=True)
