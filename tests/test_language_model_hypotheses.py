@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -27,9 +28,15 @@ from tests.language_models import (
 )
 from tools.errors import MalformedReply, RuleError
 from tools.llm.structured import response_format
-from tools.rules import rule_from_json
+from tools.rules import Enclosure, rule_from_json
 
 DOSSIER = dossier_of("single token")
+ROOT = Path(__file__).parent.parent
+PROMPTS = [
+    ROOT / "graphs/policies/language_model/prompts/explainer.md",
+    ROOT / "graphs/policies/language_model/prompts/analyzer.md",
+    ROOT / "evaluation/baselines/prompts/one_shot.md",
+]
 
 
 @pytest.mark.parametrize(
@@ -46,6 +53,11 @@ DOSSIER = dossier_of("single token")
         ({"inside": "quotes", "token_class": "word"}, ["x", '"', "y", '"', "z"], "y"),
         ({"line_start": True}, ["a", " b", "\n", "c"], "a c"),
         ({"token_class": "any"}, ["a", " "], "a  "),
+        ({"words": ["Import"]}, [" im", "port", " im", "ply"], "port"),
+        ({"after_words": [" in"]}, [" in", " a", " i", "n", " b"], " a  b"),
+        ({"inside": "string", "token_class": "word"}, ["x", " '", "y", "'", " z"], "y"),
+        ({"sentence_start": True}, ["A", " b", ".", " C"], "A  C"),
+        ({"tokens": ["a", "b"], "repeated": True}, ["a", "b", "a"], "a@2"),
     ],
 )
 def test_a_flat_rule_says_what_it_is_meant_to_say(
@@ -57,6 +69,15 @@ def test_a_flat_rule_says_what_it_is_meant_to_say(
     places = [f"{token}@{place}" for place, token in enumerate(text) if rule.predict(text)[place]]
     spelled = " ".join(place if "@" in held else place.split("@")[0] for place in places)
     assert spelled.split() == held.split()
+
+
+@pytest.mark.parametrize("prompt", PROMPTS, ids=lambda path: path.stem)
+def test_prompts_name_every_condition_and_every_enclosure(prompt: Path) -> None:
+    said = prompt.read_text(encoding="utf-8")
+    for name in (*FlatBranch.model_fields, *get_args(Enclosure)):
+        assert f"`{name}`" in said
+    for name in FlatBranch.model_fields:
+        assert f'"{name}": ' in said
 
 
 def test_null_is_no_condition_where_a_server_lets_it_through() -> None:
@@ -86,6 +107,8 @@ def test_null_is_no_condition_where_a_server_lets_it_through() -> None:
         ([{"starts_with": "\ud83d", "strength": 1}], "valid Unicode"),
         ([{"tokens": ["x" * 5000], "strength": 1}], "valid Unicode of 1 to"),
         ([{"tokens": [str(n) for n in range(500)], "strength": 1}], "at most 60 tokens"),
+        ([{"words": [str(n) for n in range(500)], "strength": 1}], "at most 60 tokens or words"),
+        ([{"words": [" "], "strength": 1}], "valid Unicode of 1 to"),
         ([{"tokens": ["a"], "strength": 1}] * 99, "at most 24 branches"),
     ],
 )

@@ -69,14 +69,18 @@ class Idea:
     def _branch(self, tokens: Sequence[str], strength: float) -> dict[str, Any]:
         return {
             "tokens": list(tokens),
+            "words": [],
             "token_class": self.token_class,
             "starts_with": None,
             "ends_with": None,
             "after": list(self.after),
             "not_after": [],
+            "after_words": [],
             "within": 1,
             "inside": "quotes" if self.quoted else None,
             "line_start": self.line_start,
+            "sentence_start": False,
+            "repeated": False,
             "strength": round(min(1.0, max(0.05, strength)), 2),
         }
 

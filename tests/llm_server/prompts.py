@@ -11,6 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 Polarity = Literal["active", "inactive"]
 Kind = Literal["positive", "negative_control", "minimal_pair", "near_miss", "context_ablation"]
+Enclosure = Literal[
+    "string",
+    "long_string",
+    "quotes",
+    "quotation",
+    "comment",
+    "slash_comment",
+    "brackets",
+    "parentheses",
+]
 
 
 class Strict(BaseModel):
@@ -21,14 +31,18 @@ class Strict(BaseModel):
 
 class FlatBranch(Strict):
     tokens: list[str]
+    words: list[str]
     token_class: str | None
     starts_with: str | None
     ends_with: str | None
     after: list[str]
     not_after: list[str]
+    after_words: list[str]
     within: int
-    inside: Literal["quotes", "long_string", "comment", "brackets"] | None
+    inside: Enclosure | None
     line_start: bool
+    sentence_start: bool
+    repeated: bool
     strength: float = Field(ge=0, le=1)
 
 

@@ -11,11 +11,13 @@ from tools.rules import Rule, rule_from_json
 
 MOST_BRANCHES = 24
 MOST_TOKENS = 60
-"""Listed in one branch."""
+"""Tokens or words listed in one condition."""
 LONGEST = 60
-"""Characters of one token."""
+"""Characters of one of them."""
 FARTHEST = 64
 """Tokens that a rule may look back."""
+_PLACES = ("line_start", "sentence_start", "repeated")
+"""Kinds of condition without fields, by the names that a branch has for them."""
 
 
 def executable(flat: FlatRule, polarity: Expectation) -> Rule:
@@ -50,6 +52,8 @@ def _when(branch: FlatBranch) -> dict[str, Any]:
 def _surface(branch: FlatBranch) -> list[dict[str, Any]]:
     """What the token is."""
     found = [_token_in(branch.tokens)] if branch.tokens else []
+    if branch.words:
+        found.append({"kind": "word_in", **_words(branch.words)})
     if branch.token_class:
         found.append({"kind": "token_class", "name": branch.token_class})
     for at, text in (("start", branch.starts_with), ("end", branch.ends_with)):
@@ -60,29 +64,46 @@ def _surface(branch: FlatBranch) -> list[dict[str, Any]]:
 
 def _place(branch: FlatBranch) -> list[dict[str, Any]]:
     """Where the token stands, exceptions last, as it is said."""
-    found: list[dict[str, Any]] = [_before(branch.after, branch.within)] if branch.after else []
+    found = [_before(branch.after, branch.within)] if branch.after else []
+    if branch.after_words:
+        said = _words(branch.after_words)
+        found.append({"kind": "word_before", **said, **_distances(branch.within)})
     if branch.inside:
         found.append({"kind": "inside", "what": branch.inside})
-    if branch.line_start:
-        found.append({"kind": "line_start"})
+    found += [{"kind": kind} for kind in _PLACES if getattr(branch, kind)]
     if branch.not_after:
         found.append({"kind": "not", "condition": _before(branch.not_after, branch.within)})
     return found
 
 
 def _before(tokens: list[str], within: int) -> dict[str, Any]:
+    return {"kind": "before", "condition": _token_in(tokens), **_distances(within)}
+
+
+def _distances(within: int) -> dict[str, Any]:
     if not 1 <= within <= FARTHEST:
         raise RuleError(f"'within' must be from 1 to {FARTHEST} tokens, not {within}.")
-    return {"kind": "before", "condition": _token_in(tokens), "nearest": 1, "farthest": within}
+    return {"nearest": 1, "farthest": within}
 
 
 def _token_in(tokens: list[str]) -> dict[str, Any]:
-    if len(tokens) > MOST_TOKENS:
-        raise RuleError(f"A branch lists at most {MOST_TOKENS} tokens, not {len(tokens)}.")
-    return {"kind": "token_in", "tokens": list(map(_readable, tokens))}
+    return {"kind": "token_in", "tokens": _listed(tokens)}
+
+
+def _words(words: list[str]) -> dict[str, Any]:
+    """Words in any case; a leading space is the tokenizer's."""
+    return {"words": _listed([word.strip() for word in words]), "folded": True}
+
+
+def _listed(surfaces: list[str]) -> list[str]:
+    if len(surfaces) > MOST_TOKENS:
+        raise RuleError(
+            f"A condition lists at most {MOST_TOKENS} tokens or words, not {len(surfaces)}."
+        )
+    return list(map(_readable, surfaces))
 
 
 def _readable(surface: str) -> str:
     if not 0 < len(surface) <= LONGEST or any("\ud800" <= char <= "\udfff" for char in surface):
-        raise RuleError(f"A token must be valid Unicode of 1 to {LONGEST} characters.")
+        raise RuleError(f"A token or word must be valid Unicode of 1 to {LONGEST} characters.")
     return surface

@@ -40,22 +40,25 @@ class FlatBranch(Reply):
     """
 
     tokens: list[str] = []
+    words: list[str] = []
     token_class: str | None = None
     starts_with: str | None = None
     ends_with: str | None = None
     after: list[str] = []
     not_after: list[str] = []
+    after_words: list[str] = []
     within: int = 1
     inside: str | None = None
     line_start: bool = False
+    sentence_start: bool = False
+    repeated: bool = False
     strength: float
 
-    @field_validator("tokens", "after", "not_after", "within", "line_start", mode="before")
+    @field_validator("*", mode="before")
     @classmethod
     def _no_condition(cls, value: object, info: ValidationInfo) -> object:
-        if value is not None or info.field_name is None:
-            return value
-        return cls.model_fields[info.field_name].get_default()
+        field = cls.model_fields[info.field_name or ""]
+        return field.get_default() if value is None and not field.is_required() else value
 
 
 class FlatRule(Reply):
