@@ -102,7 +102,7 @@ def test_a_change_that_does_not_hold_elsewhere_is_not_made() -> None:
 def test_what_is_right_is_left_as_it_is() -> None:
     texts = [["a", "x!", "b", "y", "c"]] * 12
     rule = rule_of(TokenIn(("x",)))
-    found = variants(rule, evidence_of(texts))
+    found = list(variants(rule, evidence_of(texts)))
     assert found[0].rule == rule
     assert learned(rule, texts) == rule
 

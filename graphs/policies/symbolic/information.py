@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from heapq import merge
 from typing import NamedTuple
 
 import numpy as np
@@ -31,17 +32,13 @@ class Believed(NamedTuple):
 
 def believed(rules: Sequence[Rule], evidence: Evidence) -> list[Believed]:
     """Rules and their variants with weights that sum to 1, most likely first."""
-    found: dict[Rule, float] = {}
-    for rule in rules:
-        for variant in variants(rule, evidence):
-            found[variant.rule] = max(variant.worth, found.get(variant.rule, -np.inf))
-    ranked = sorted((Variant(*item) for item in found.items()), key=lambda v: -v.worth)
-    kept = _distinct(ranked, evidence)
+    each = (variants(rule, evidence) for rule in rules)
+    kept = _distinct(merge(*each, key=lambda variant: -variant.worth), evidence)
     odds = np.exp((np.array([v.worth for v in kept]) - kept[0].worth) / _DOUBT)
     return [Believed(v.rule, float(w)) for v, w in zip(kept, odds / odds.sum(), strict=True)]
 
 
-def _distinct(ranked: Sequence[Variant], evidence: Evidence) -> list[Variant]:
+def _distinct(ranked: Iterable[Variant], evidence: Evidence) -> list[Variant]:
     """The best that say something different of some token of the evidence."""
     kept: dict[bytes, Variant] = {}
     for variant in ranked:

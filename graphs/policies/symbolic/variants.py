@@ -63,7 +63,7 @@ def improved(rule: Rule, evidence: Evidence, unseen: Evidence) -> Rule:
     """
     best = Variant(rule, worth(rule, evidence))
     for _ in range(_MOST_STEPS):
-        step = variants(best.rule, evidence)[0]
+        step = next(variants(best.rule, evidence))
         if step.worth < best.worth + _LEAST_GAIN:
             break
         if worth(step.rule, unseen) < worth(best.rule, unseen):
@@ -72,30 +72,66 @@ def improved(rule: Rule, evidence: Evidence, unseen: Evidence) -> Rule:
     return best.rule
 
 
-def variants(rule: Rule, evidence: Evidence) -> list[Variant]:
-    """The rule and its variants, strengths as measured, the most worthwhile first."""
-    known: dict[Rule, float] = {}
+def variants(rule: Rule, evidence: Evidence) -> Iterator[Variant]:
+    """The rule and its variants, strengths as measured, the most worthwhile first, each once.
+
+    Of many, few are asked for: each is put in order as a rule when its turn comes.
+    """
+    given: set[Rule] = set()
+    for option in sorted(_options(rule, evidence), key=lambda option: -option.worth):
+        made = as_rule(option.branches) if option.edited else Rule(option.branches)
+        if made is not None and made not in given:
+            given.add(made)
+            yield Variant(made, option.worth)
+
+
+class _Option(NamedTuple):
+    """Branches of a variant, and what they explain for what they cost to say."""
+
+    branches: tuple[Branch, ...]
+    worth: float
+    edited: bool
+    """Whether they are to be put in order: what a hypothesis says is taken as it stands."""
+
+
+def _options(rule: Rule, evidence: Evidence) -> Iterator[_Option]:
     branches = list(rule.branches)
     prices = [cost(branch.condition, evidence) for branch in branches]
+    mass = evidence.mass or 1.0
     for said in (branches, refitted(branches, evidence)):
-        known[Rule(tuple(said))] = _explained(_predicted(said, evidence), evidence) - sum(prices)
+        error = evidence.error(_predicted(said, evidence))
+        yield _Option(tuple(said), 1.0 - error / mass - sum(prices), edited=False)
     for index, edited in enumerate(branches):
         others = branches[:index] + branches[index + 1 :]
         price = sum(prices) - prices[index]
         rest = _predicted(others, evidence)
-        quieter = rest <= edited.strength
+        left = evidence.error(rest)
+        if others:
+            yield _Option(tuple(others), 1.0 - left / mass - price, edited=True)
         for condition in dict.fromkeys(_edited(edited.condition, evidence)):
-            mask = condition.mask(evidence.windows)
-            branch = Branch(condition, rounded(evidence.mean(mask & quieter)))
-            said = np.maximum(rest, branch.strength * mask)
-            made = as_rule([*others, branch])
-            if made is not None:
-                value = _explained(said, evidence) - price - cost(condition, evidence)
-                known[made] = max(value, known.get(made, -np.inf))
-        if others and (made := as_rule(others)) is not None:
-            known[made] = _explained(rest, evidence) - price
-    found = [Variant(made, value) for made, value in known.items()]
-    return sorted(found, key=lambda variant: -variant.worth)
+            branch, gain = _spoken(condition, edited.strength, rest, evidence)
+            value = 1.0 - (left - gain) / mass - price - cost(condition, evidence)
+            yield _Option((*others, branch), value, edited=True)
+
+
+def _spoken(
+    condition: Condition, loudest: float, rest: Floats, evidence: Evidence
+) -> tuple[Branch, float]:
+    """A condition with its strength, and the squared error that it takes from the other branches'.
+
+    Args:
+        condition: what a branch is made of.
+        loudest: where the others say more than that, they speak for themselves.
+        rest: what the others predict, shape (n_tokens,).
+        evidence: what was measured.
+    """
+    held = np.flatnonzero(condition.mask(evidence.windows))
+    before = rest[held]
+    strength = rounded(evidence.mean(held[before <= loudest]))
+    target = evidence.target[held]
+    after = np.maximum(before, strength)
+    gain = evidence.weight[held] @ ((target - before) ** 2 - (target - after) ** 2)
+    return Branch(condition, strength), float(gain)
 
 
 def _predicted(branches: Sequence[Branch], evidence: Evidence) -> Floats:
@@ -104,10 +140,6 @@ def _predicted(branches: Sequence[Branch], evidence: Evidence) -> Floats:
         mask = branch.condition.mask(evidence.windows)
         np.maximum(predicted, branch.strength * mask, out=predicted)
     return predicted
-
-
-def _explained(predicted: Floats, evidence: Evidence) -> float:
-    return 1.0 - evidence.error(predicted) / (evidence.mass or 1.0)
 
 
 def _edited(condition: Condition, evidence: Evidence) -> Iterator[Condition]:
