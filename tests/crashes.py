@@ -23,7 +23,7 @@ from tools.corpus import python_stdlib_documents
 
 ROOT = Path(__file__).parent.parent
 KILLED = -signal.SIGKILL
-FEATURES = [4, 13, 20, 31]
+FEATURES = [4, 10, 13, 31]
 
 
 class CrashServer:
@@ -70,7 +70,7 @@ def make_run(folder: Path, **changes: Any) -> Path:
     (folder / "corpus.txt").write_text("\n\n\n".join(t.replace("\n\n\n", "\n") for t in texts))
     content = {
         "subject": {"model": "model", "sae": {"path": "sae"}},
-        "corpus": {"source": "corpus.txt", "max_tokens": 6000},
+        "corpus": {"source": "corpus.txt", "max_tokens": 3500},
         "features": FEATURES,
         "budget": {"rounds": 2, "experiments": 24},
     }

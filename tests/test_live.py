@@ -19,9 +19,12 @@ from typing import Any
 import duckdb
 import httpx
 import pytest
+import typer
 import yaml
 
+from graphs.commands import app
 from graphs.live.changes import Changes
+from graphs.live.commands import DEFAULT_PORT
 from graphs.live.page_server import LivePage
 from graphs.live.security import LARGEST_BODY
 from graphs.live.server import bound
@@ -318,14 +321,28 @@ def test_serve_ends_at_ctrl_c_with_a_browser_still_listening(tmp_path: Path) -> 
         assert RunStore(database).latest()
 
 
-@pytest.mark.parametrize("watch", [("--watch", 0), ("--watch=0",), ("--watch", "--port", 0)])
-def test_a_watched_run_is_served_to_its_end_and_beyond(
-    tmp_path: Path, watch: tuple[object, ...]
-) -> None:
+@pytest.mark.parametrize(
+    ("watch", "port"),
+    [
+        ((), None),
+        (("--watch",), DEFAULT_PORT),
+        (("--watch", "0"), 0),
+        (("--watch=0",), 0),
+        (("--watch", "--port", "0"), 0),
+    ],
+)
+def test_a_port_may_follow_watch(watch: tuple[str, ...], port: int | None) -> None:
+    for name in ("explain", "resume"):
+        command: Any = typer.main.get_command(app)
+        said = command.commands[name].make_context(name, ["some-file", *watch]).params
+        assert (said["port"] if said["watch"] else None) == port
+
+
+def test_a_watched_run_is_served_to_its_end_and_beyond(tmp_path: Path) -> None:
     config = live_config(tmp_path, [RETURN])
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(config.model_dump(mode="json", exclude_none=True)))
-    with saesage("explain", path, *watch) as explaining:
+    with saesage("explain", path, "--watch", 0) as explaining:
         assert explaining.stderr is not None
         url = re.search(r"http://[\d.:]+", explaining.stderr.readline())
         assert url

@@ -93,9 +93,9 @@ class Watched:
     [
         ("gpt2", "standard"),
         ("gpt2", "topk"),
-        ("gpt2", "gated"),
         ("llama", "jumprelu"),
-        ("gemma2", "standard"),
+        pytest.param("gpt2", "gated", marks=pytest.mark.slow),
+        pytest.param("gemma2", "standard", marks=pytest.mark.slow),
     ],
 )
 def test_company_changes_no_bit(database: Database, tmp_path: Path, model: str, sae: str) -> None:
