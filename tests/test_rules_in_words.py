@@ -231,12 +231,21 @@ def test_what_does_not_fit_counts_as_left_open() -> None:
     assert said.endswith(f"about {100 - 10 * told}% of its activation is left open")
 
 
-def test_a_long_list_is_said_once() -> None:
-    tokens = TokenIn((" tea", " cup", " house", " rain"))
-    parts = [AllOf((tokens, LineStart())), AllOf((tokens, Inside("string")))]
+@pytest.mark.parametrize(
+    ("tokens", "first", "again"),
+    [
+        (
+            (" tea", " cup", " house", " rain"),
+            "the tokens ' tea', ' cup', ' house' and ' rain'",
+            "these tokens",
+        ),
+        (("\n    ",), "a line break with four spaces", "a line break with four spaces"),
+    ],
+)
+def test_a_long_list_is_said_once(tokens: tuple[str, ...], first: str, again: str) -> None:
+    parts = [AllOf((TokenIn(tokens), where)) for where in (LineStart(), Inside("string"))]
     assert Rule((Branch(parts[0], 1.0), Branch(parts[1], 0.3))).sentence([0.6, 0.4]) == (
-        "the tokens ' tea', ' cup', ' house' and ' rain' at the start of a line; "
-        "weakly on these tokens inside a string"
+        f"{first} at the start of a line; weakly on {again} inside a string"
     )
 
 

@@ -30,8 +30,9 @@ _TEDIUM = 0.02
 _MUCH = 0.25
 """Share of the activation from which it is said that nothing is said of it."""
 _SAME = "these tokens"
+"""Said in place of a list that was said before, if it has..."""
 _LONG = 5
-"""Words of a list from which it is not repeated."""
+"""...so many words or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +173,9 @@ def _grade_in_words(parts: Sequence[_Part], detail: Detail) -> str:
 
 def _unrepeated(said: str, conditions: Sequence[Condition], detail: Detail) -> str:
     """The sentence with a long list of tokens said once, if only one is said again."""
-    sets = {part for c in conditions for part in _conditions_of(c) if isinstance(part, TokenIn)}
-    lists = [noun for tokens in sets if (noun := tokens.noun(detail)) and said.count(noun) > 1]
+    parts = {part for condition in conditions for part in _conditions_of(condition)}
+    sets = [part for part in parts if isinstance(part, TokenIn) and len(part.tokens) > 1]
+    lists = [noun for tokens in sets if said.count(noun := tokens.noun(detail)) > 1]
     if len(lists) != 1 or len(lists[0].split()) < _LONG:
         return said
     before, _, after = said.partition(lists[0])
