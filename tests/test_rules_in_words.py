@@ -183,7 +183,70 @@ def test_long_rules_leave_weaker_tokens_to_the_rule() -> None:
     said = Rule(tuple(Branch(condition, strength) for condition, strength in branches)).sentence()
     assert "' tea'" in said
     assert "' rain'" not in said
-    assert "; more weakly on other tokens" in said
+    assert said.endswith("; also on three other things")
+    assert len(said.split()) <= MOST_WORDS
+
+
+BY = AllOf((TokenIn((" by",)), Before(TokenIn(("rit",)), 2, 2)))
+THE = TokenIn((" the",))
+
+
+def test_what_explains_most_is_said_first() -> None:
+    rule = Rule((Branch(BY, 1.0), Branch(THE, 0.6), Branch(InClass("number"), 0.1)))
+    assert rule.sentence([0.1, 0.7, 0.1]) == (
+        "the token ' the'; more strongly on the token ' by' two tokens after 'rit'; "
+        "weakly on numbers"
+    )
+    assert rule.sentence([0.7, 0.1, 0.1]).startswith("the token ' by' two tokens after 'rit'; less")
+
+
+def test_the_strongest_is_told_from_what_is_stronger() -> None:
+    rule = Rule((Branch(BY, 1.0), Branch(InClass("number"), 0.6), Branch(THE, 0.3)))
+    assert rule.sentence([0.1, 0.2, 0.6]) == (
+        "the token ' the'; most strongly on the token ' by' two tokens after 'rit'; "
+        "more strongly on numbers"
+    )
+
+
+def test_what_explains_next_to_nothing_is_left_to_the_rule() -> None:
+    rule = Rule((Branch(BY, 1.0), Branch(THE, 0.9)))
+    assert rule.sentence([0.001, 0.95]) == "the token ' the'"
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0.8, ""), (0.6, "; about 40%"), (0.34, "; about 70%"), (0.0, "; nearly all")],
+)
+def test_how_much_is_left_open_is_said(share: float, said: str) -> None:
+    rest = f"{said} of its activation is left open" if said else ""
+    assert Rule((Branch(THE, 1.0),)).sentence([share]) == f"the token ' the'{rest}"
+
+
+def test_what_does_not_fit_counts_as_left_open() -> None:
+    rule = Rule(tuple(Branch(AllOf((TokenIn((f" w{n}",)), BY)), 1.0) for n in range(10)))
+    said = rule.sentence([0.1] * 10, most_words=30)
+    assert len(said.split()) <= 30
+    told = sum(f"' w{n}'" in said for n in range(10))
+    assert 0 < told < 8
+    assert said.endswith(f"about {100 - 10 * told}% of its activation is left open")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "first", "again"),
+    [
+        (
+            (" tea", " cup", " house", " rain"),
+            "the tokens ' tea', ' cup', ' house' and ' rain'",
+            "these tokens",
+        ),
+        (("\n    ",), "a line break with four spaces", "a line break with four spaces"),
+    ],
+)
+def test_a_long_list_is_said_once(tokens: tuple[str, ...], first: str, again: str) -> None:
+    parts = [AllOf((TokenIn(tokens), where)) for where in (LineStart(), Inside("string"))]
+    assert Rule((Branch(parts[0], 1.0), Branch(parts[1], 0.3))).sentence([0.6, 0.4]) == (
+        f"{first} at the start of a line; weakly on {again} inside a string"
+    )
 
 
 def test_labels_name_each_meaning() -> None:

@@ -13,11 +13,11 @@ from graphs.policies.protocols import Case, Dossier
 from graphs.policies.symbolic import SymbolicPolicy
 from graphs.policies.symbolic.division import best_split
 from graphs.policies.symbolic.evidence import Evidence, corpus_evidence, joined
-from graphs.policies.symbolic.induction import branch_for, select
+from graphs.policies.symbolic.induction import branch_for, select, shares
 from graphs.policies.symbolic.literals import surroundings
 from graphs.records import Experiment, Hypothesis, Observation
 from tests.test_symbolic_planted import FEATURES, context_of
-from tools.rules import AllOf, Before, Branch, Rule, TokenIn, Windows
+from tools.rules import AllOf, Before, Branch, InClass, Rule, TokenIn, Windows
 
 POLICY = SymbolicPolicy()
 RULE = Rule((Branch(TokenIn((" and",)), 0.9),))
@@ -224,6 +224,30 @@ def test_what_is_common_to_one_document_only_is_left_to_chance() -> None:
     assert split.inside == AllOf((base, Before(TokenIn(("x",)))))
     one_document = replace(evidence, source=np.zeros(24, dtype=np.int64))
     assert best_split(base, literals, one_document) is None
+
+
+def test_a_branch_explains_what_no_louder_one_speaks_for() -> None:
+    evidence = tiny([["a", "b", "c"]] * 4, [0.8, 0.6, 0.0] * 4)
+    rule = Rule(
+        (
+            Branch(TokenIn(("a",)), 0.8),
+            Branch(TokenIn(("a", "b")), 0.6),
+            Branch(InClass("any"), 0.1),
+        )
+    )
+    # 0.64 and 0.36 of a squared activation of 1.0 a window; on "c" there is nothing to explain.
+    assert shares(rule, evidence) == pytest.approx([0.64, 0.36, 0.0])
+
+
+def test_a_description_leads_with_what_explains_most_and_is_short() -> None:
+    dossier = dossier_of("single token")
+    rare = Branch(AllOf((TokenIn((" zebra",)), Before(TokenIn((" the",))))), 1.0)
+    rule = Rule((rare, Branch(TokenIn((" and",)), 0.7)))
+    leader = hypothesis(rule=rule, status="confirmed")
+    said = POLICY.conclude(dossier, case_of(leader, open=())).description
+    assert said.startswith("Fires on the token ' and'")
+    assert "zebra" not in said
+    assert len(said.split()) <= 60
 
 
 def test_selection_takes_what_explains_most_and_stops() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from graphs.policies.symbolic.branches import listed
-from graphs.policies.symbolic.divisions import Divisions
+from graphs.policies.symbolic.divisions import Divisions, Vocabulary
 from graphs.policies.symbolic.evidence import Evidence
 from graphs.policies.symbolic.growing import MOST_LISTED, grow
 from graphs.policies.symbolic.saying import as_branches
@@ -90,6 +90,14 @@ def test_what_a_single_document_shows_is_left_to_chance() -> None:
         few = Evidence(evidence.windows, mask.astype(float), evidence.weight, evidence.source)
         root = grow(Divisions(Tallies(few)))
         assert root.condition is None
+
+
+def test_tokens_that_a_long_list_sums_up_need_explain_less_each() -> None:
+    strengths = dict.fromkeys(WORDS[:8], 1.0) | dict.fromkeys(WORDS[8:24], 0.28)
+    tallies = Tallies(evidence_of(lambda text, n: strengths.get(text[n], 0.0)))
+    plain = Divisions(tallies, Vocabulary(kinds=False, context=False))
+    rule = Rule(tuple(as_branches(grow(plain))))
+    assert rule.predict(WORDS[:25]) == pytest.approx([1.0] * 8 + [0.28] * 16 + [0.0], abs=0.02)
 
 
 def test_a_list_is_no_longer_than_allowed() -> None:

@@ -26,6 +26,7 @@ class Detail:
 
 FULL = Detail()
 DETAILS = (
+    Detail(listed=8),
     FULL,
     Detail(listed=4),
     Detail(listed=2, deep=2, joined=3),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tools.errors import RuleError
 from tools.rules import fields
 from tools.rules.condition import Condition, condition_from_json
-from tools.rules.sentence import sentence
+from tools.rules.sentence import MOST_WORDS, sentence
 from tools.rules.windows import Windows
 
 
@@ -61,9 +61,15 @@ class Rule:
         """How much there is to say: conditions plus listed tokens."""
         return sum(branch.condition.complexity for branch in self.branches)
 
-    def sentence(self) -> str:
-        """What it fires on, to follow `fires on`: see `tools.rules.sentence`."""
-        return sentence([(branch.condition, branch.strength) for branch in self.branches])
+    def sentence(self, shares: Sequence[float] | None = None, most_words: int = MOST_WORDS) -> str:
+        """What it fires on, to follow `fires on`: see `tools.rules.sentence`.
+
+        Args:
+            shares: of the feature's activation, one for each branch, if they are known.
+            most_words: 10 at least.
+        """
+        branches = [(branch.condition, branch.strength) for branch in self.branches]
+        return sentence(branches, shares, most_words)
 
     def to_json(self) -> dict[str, Any]:
         """The rule as a JSON object, which `rule_from_json` reads."""

@@ -17,7 +17,8 @@ _LEAST_SHARE = 0.5
 """Of the tokens must be of a class for it to be said before the others."""
 
 
-def tokens_in_words(tokens: Sequence[str], detail: Detail = FULL) -> str:
+@lru_cache(maxsize=4096)
+def tokens_in_words(tokens: tuple[str, ...], detail: Detail = FULL) -> str:
     """A set of tokens as a noun phrase, the first ones as examples."""
     items = spelled(tokens)
     if len(tokens) == 1 or len(items) <= detail.listed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 DEPTHS = 6
 """Depths of indentation that are told apart."""
@@ -14,6 +15,7 @@ _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8:
 _BLANKS = {"\n": ("line break", "line breaks"), "\t": ("tab", "tabs"), " ": ("space", "spaces")}
 
 
+@lru_cache(maxsize=65_536)
 def visible(token: str) -> str:
     """A token as a reader can see it: quoted, or named when it is whitespace only."""
     if token == "":

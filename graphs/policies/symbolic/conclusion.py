@@ -10,8 +10,8 @@ from graphs.policies.symbolic.statements import labels
 from graphs.records import Claim, Conclusion, Expectation, Hypothesis, HypothesisStatus
 from tools.rules import Rule, rule_from_json
 
-_CLEAR = 0.25
-"""Share of the strongest branch below which a branch is left to the rule, out of the words."""
+_MOST_WORDS = 60
+"""Of a description."""
 STANDING: Mapping[HypothesisStatus, int] = {
     "confirmed": 0,
     "refined": 1,
@@ -50,8 +50,10 @@ def _leader(case: Case, standing: Standing) -> Hypothesis:
 def _description(leader: Hypothesis, rule: Rule | None, standing: Standing) -> str:
     if rule is None:
         return hedged(leader.statement, leader.status)
-    said = f"Fires on {_clear(rule).sentence()}."
-    return hedged(said, leader.status, standing.agreement(rule))
+    agreement = standing.agreement(rule)
+    left = _MOST_WORDS - len(hedged("Fires on", leader.status, agreement).split())
+    said = f"Fires on {rule.sentence(standing.shares(rule), left)}."
+    return hedged(said, leader.status, agreement)
 
 
 def hedged(description: str, status: HypothesisStatus, agreement: float | None = None) -> str:
@@ -69,12 +71,6 @@ def hedged(description: str, status: HypothesisStatus, agreement: float | None =
     if status == "refuted":
         return f"Every guess was refuted; the best{measured}: {lowered}"
     return f"Nothing was confirmed; the best guess{measured}: {lowered}"
-
-
-def _clear(rule: Rule) -> Rule:
-    """The rule without what it calls faint."""
-    clear = (b for b in rule.branches if b.strength >= _CLEAR * rule.strength)
-    return Rule(tuple(clear))
 
 
 def _not_on(silence: Hypothesis) -> str:

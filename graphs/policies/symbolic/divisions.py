@@ -30,7 +30,9 @@ LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40)
 CONTEXT_LENGTHS = (1, 2, 3, 4, 6)
 """Sizes of sets of earlier tokens that are tried."""
 _TEDIUM = 2.5
-"""What a token of a list counts beside a condition: few read a long list to its end."""
+"""What a token of a list counts beside a condition, as each takes a word..."""
+_READ, _SUMMED_UP = 8, 0.5
+"""...and from which length on it counts less, as a longer list is summed up in words."""
 _LOUDER_WORDS, _QUIETER_WORDS = 8, 4
 """Words tried anywhere before, by whether the feature is louder or quieter after them."""
 _TRIED = 12
@@ -121,10 +123,10 @@ class Divisions:
         vocabulary = pool.evidence.windows.vocabulary
 
         def once(n: int) -> float:
-            return 1 if listed else _TEDIUM * n
+            return 1 if listed else _tedium(n)
 
         def anew(n: int) -> float:
-            return _TEDIUM * n + 1 + listed
+            return _tedium(n) + 1 + listed
 
         yield from self._sets(tally.own, total, LENGTHS, 0.0, once, vocabulary, _tokens)
         folded, words = pool.folded, pool.folded_words
@@ -252,6 +254,11 @@ class Divisions:
         summed = np.bincount(seen, loud[rows], size).astype(np.float64)
         louder = _telling(present, summed, total, 1.0, _LOUDER_WORDS)
         return [*louder, *_telling(present, summed, total, -1.0, _QUIETER_WORDS)]
+
+
+def _tedium(n: int) -> float:
+    """What a list of so many tokens counts beside a condition."""
+    return _TEDIUM * min(n, _READ) + _SUMMED_UP * max(0, n - _READ)
 
 
 def _tokens(surfaces: Sequence[str]) -> Condition:

@@ -136,6 +136,19 @@ def refitted(branches: Sequence[Branch], evidence: Evidence) -> list[Branch]:
     return [fitted[branch] for branch in branches]
 
 
+def shares(rule: Rule, evidence: Evidence) -> list[float]:
+    """Share of the squared activation that each branch explains where no louder one speaks."""
+    left = np.ones(len(evidence.windows), np.bool_)
+    found: list[float] = []
+    for branch in rule.branches:
+        mask = branch.condition.mask(evidence.windows)
+        weight, target = evidence.weight[mask & left], evidence.target[mask & left]
+        taken = float(weight @ (target**2 - (target - branch.strength) ** 2))
+        found.append(max(taken, 0.0) / (evidence.mass or 1.0))
+        left &= ~mask
+    return found
+
+
 def as_rule(branches: Iterable[Branch]) -> Rule | None:
     """A rule of the branches that are worth saying; None when none is."""
     found = list(dict.fromkeys(branches))

@@ -22,8 +22,9 @@ from tools.rules import (
 
 OFFSETS = (1, 2, 3)
 """Distances at which a single earlier token is looked at."""
-REACHES = (4, 8, 16, 32)
-"""Numbers of tokens to look back for a word anywhere before."""
+REACHES = (4, 8, 16)
+"""Numbers of tokens to look back for a word anywhere before. Of longer stretches every one has some
+word that few others have: they tell documents apart."""
 LONGEST_CONTEXT_LIST = 6
 """Most tokens in a set of earlier tokens."""
 _FEWEST_BEARERS = 3

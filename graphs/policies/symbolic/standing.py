@@ -8,7 +8,7 @@ from graphs.policies.symbolic.evidence import (
     observed_evidence,
     unseen_evidence,
 )
-from graphs.policies.symbolic.induction import cost
+from graphs.policies.symbolic.induction import cost, shares
 from graphs.records import Hypothesis
 from tools.rules import Rule, rule_from_json
 
@@ -46,3 +46,7 @@ class Standing:
         """Correlation of a rule's predictions with what was measured, corpus and experiments."""
         corpus = (self._corpus.agreement(rule) + self._unseen.agreement(rule)) / 2
         return (1 - _EXPERIMENTS) * corpus + _EXPERIMENTS * self._observed.agreement(rule)
+
+    def shares(self, rule: Rule) -> list[float]:
+        """How much of the feature's activation in the corpus each branch explains."""
+        return shares(rule, self._corpus)

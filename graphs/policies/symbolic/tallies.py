@@ -19,6 +19,8 @@ Sums = Floats
 """Shape (..., 4): weight and weighted activation in each of the two halves of the sources."""
 FIRST, SECOND = 0, 2
 """Where the sums of each half begin."""
+CERTAINTY = 1.25
+"""Standard errors over documents by which a gain must exceed chance."""
 _FAR = 255
 _REMEMBERED = 65_536
 """Surfaces whose classes are remembered: features share most of them."""
@@ -145,7 +147,7 @@ class Tallies:
         )
 
     def least_gain(self, condition: Condition, here: NDArray[np.intp]) -> float:
-        """The gain of a division of some tokens less its standard error over documents.
+        """The gain of a division of some tokens less `CERTAINTY` standard errors over documents.
 
         So what one document alone speaks for is worth nothing.
         """
@@ -159,7 +161,7 @@ class Tallies:
             gained[half] = (target[half] - means[2]) ** 2 - (target[half] - divided) ** 2
         # Experiments are one source, numbered below 0.
         gains = np.bincount(evidence.source[here] + 1, evidence.weight[here] * gained)
-        return float(gains.sum() - np.sqrt(gains @ gains))
+        return float(gains.sum() - CERTAINTY * np.sqrt(gains @ gains))
 
     def within(self, code: int, reach: int) -> Mask:
         """Tokens with a certain surface among the `reach` tokens before them."""
