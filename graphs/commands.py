@@ -1,4 +1,4 @@
-"""The commands: explain, resume, runs, show, probe, export."""
+"""The commands: explain, harvest, resume, runs, show, probe, export."""
 
 from __future__ import annotations
 
@@ -91,6 +91,31 @@ def explain(
     ):
         run = RunStore(database).open(settings, new=new)
         go_on(database, [run], page=page)
+
+
+@app.command(
+    epilog="Example: saesage harvest layer-4.yaml layer-8.yaml --db runs/layers.duckdb. Exit "
+    "codes: 0 all stored, 1 some features could not be measured, 2 bad usage or configuration, "
+    "130 interrupted."
+)
+def harvest(
+    configs: Annotated[list[Path], typer.Argument(metavar="CONFIG", help="YAML files of runs.")],
+    db: Annotated[
+        Path | None, typer.Option("--db", metavar="FILE", help="Instead of each config's.")
+    ] = None,
+    set_: Overrides = None,
+) -> None:
+    """Measure the corpus for several configs; explain nothing.
+
+    SAEs of one model share a pass over it. Afterwards saesage explain reads what is stored.
+    """
+    warm_up()
+    from graphs.terminal.harvest import harvest_configs
+
+    settings = {config.resolve(): _settings(config, None, db, set_ or []) for config in configs}
+    if len(settings) < len(configs):
+        raise ConfigError("a config is named twice; name each once.")
+    harvest_configs(dict(zip(configs, settings.values(), strict=True)))
 
 
 @app.command(

@@ -141,7 +141,7 @@ def prepare(
     """
     config = run.config
     policies = load_policies(config, services)
-    _check_corpus(run.config.corpus)
+    check_corpus(run.config.corpus)
     reporter.stage("loading model and SAE")
     subject, scheduler, _ = instruments.of(config.subject)
     harvest, unmeasured = _plan(database, run, subject, reporter)
@@ -200,7 +200,7 @@ def _plan(database: Database, run: Run, subject: Subject, reporter: Reporter) ->
     return Plan(collection.harvest, collection.failures)
 
 
-def _check_corpus(config: CorpusConfig) -> None:
+def check_corpus(config: CorpusConfig) -> None:
     """Find out that there is no such corpus before the model is loaded, not after."""
     if isinstance(config.source, str) and config.source != STDLIB_SOURCE:
         corpus_files(config.source)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from graphs.config import SubjectConfig
 from graphs.foreign import foreign_code, imported
 from tools.activations import Subject, SubjectInfo
 from tools.errors import ConfigError, SubjectError
-from tools.subject import SaeSource, SubjectSpec, load_subject
+from tools.shared_model import load_beside
+from tools.subject import LoadedSubject, SaeSource, SubjectSpec
 
 KIND = "subject factory"
 
 
-def open_subject(config: SubjectConfig) -> Subject:
+def open_subject(config: SubjectConfig, beside: Sequence[Subject] = ()) -> Subject:
     """Load model and SAE, or have the factory make what takes their place.
+
+    Args:
+        config: which.
+        beside: subjects in memory; a language model that one of them has is not loaded again.
 
     Raises:
         SubjectError: the factory cannot be imported, fails, or gives something that is no
@@ -23,7 +30,8 @@ def open_subject(config: SubjectConfig) -> Subject:
     if config.model is None or config.sae is None:
         raise ConfigError("the configuration names no subject; give model and sae, or factory.")
     sae = SaeSource(**config.sae.model_dump())
-    return load_subject(SubjectSpec(config.model, sae, config.device, config.dtype))
+    spec = SubjectSpec(config.model, sae, config.device, config.dtype)
+    return load_beside(spec, [each for each in beside if isinstance(each, LoadedSubject)])
 
 
 def _made(path: str) -> Subject:

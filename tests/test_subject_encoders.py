@@ -155,7 +155,7 @@ def test_subject_equals_sae_lens_on_texts(
     for text, got in zip(TEXTS, subject.activations(TEXTS, FEATURES), strict=True):
         ids = torch.tensor([[0, *subject.tokenize(text)]])
         with torch.inference_mode():
-            expected = reference.encode(subject._reader.read(ids))[0, 1:, FEATURES]
+            expected = reference.encode(subject.reader.read(ids))[0, 1:, FEATURES]
         assert got.activations.dtype == np.float32
         np.testing.assert_allclose(got.activations, expected.numpy(), atol=1e-4)
 

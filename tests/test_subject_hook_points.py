@@ -162,7 +162,7 @@ def test_other_hook_points_go_through_the_bridge(
     model = make_model_dir(tmp_path / "model", architecture)
     sae = make_sae_dir(tmp_path / "sae", d_in=width, hook_name=f"blocks.1.{tail}")
     subject = load_subject(SubjectSpec(str(model), SaeSource(path=str(sae))))
-    assert isinstance(subject._reader, BridgeReader)
+    assert isinstance(subject.reader, BridgeReader)
     features = range(subject.info.n_features)
     together = subject.activations(TEXTS, features)
     for text, found in zip(TEXTS, together, strict=True):

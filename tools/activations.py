@@ -123,16 +123,23 @@ class Fired:
     failures: Mapping[int, ActivationNotFinite]
     """Feature ids that gave NaN or an infinity, and where; nothing of them is in the triples."""
 
+    @classmethod
+    def nothing(cls, failures: Mapping[int, ActivationNotFinite] | None = None) -> Fired:
+        """No firing at all."""
+        none = np.empty(0, np.int64)
+        return cls(none, none, np.empty(0, np.float32), failures or {})
+
 
 @runtime_checkable
-class SparseSubject(Subject, Protocol):
-    """A Subject that can give what fires without laying out what does not.
+class FiringSource(Protocol):
+    """Gives what fires on windows, without laying out what does not."""
 
-    A Subject need not be one: the harvest then takes `encode_windows`.
-    """
+    def surfaces(self, token_ids: Sequence[int]) -> list[str]:
+        """See `Tokenization.surfaces`."""
+        ...
 
     def firing_windows(self, windows: Sequence[Sequence[int]], features: Sequence[int]) -> Fired:
-        """The activations above zero that `encode_windows` gives, number for number.
+        """The activations above zero, number for number as `Subject.encode_windows` gives them.
 
         Args:
             windows: token ids without special tokens, each at most `window_size` long.
@@ -150,9 +157,17 @@ class SparseSubject(Subject, Protocol):
         ...
 
 
-def lanes_of(subject: Subject) -> Lanes:
+@runtime_checkable
+class SparseSubject(Subject, FiringSource, Protocol):
+    """A Subject whose `firing_windows` are the activations above zero of its `encode_windows`.
+
+    A Subject need not be one: the harvest then takes `encode_windows`.
+    """
+
+
+def lanes_of(subject: Subject | FiringSource) -> Lanes:
     """Its own lanes, or a single one: what says nothing of threads is called from one at a time."""
-    return subject.lanes() if isinstance(subject, SparseSubject) else Lanes(1)
+    return subject.lanes() if isinstance(subject, FiringSource) else Lanes(1)
 
 
 @dataclass(frozen=True, slots=True)

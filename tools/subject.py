@@ -29,7 +29,7 @@ from tools.errors import (
 )
 from tools.lanes import Lanes
 from tools.model.bridge_reader import BridgeReader
-from tools.model.encoders import Encoder, build_encoder
+from tools.model.encoders import build_encoder
 from tools.model.fingerprint import fingerprint
 from tools.model.hook_points import locate
 from tools.model.lanes import MOST_LANES, open_lanes
@@ -37,6 +37,7 @@ from tools.model.logit_effects import logit_effects
 from tools.model.memory import explain_memory
 from tools.model.not_finite import MeasuredWindows
 from tools.model.readers import HookReader, Reader
+from tools.model.sae_half import SaeHalf
 from tools.model.sae_settings import SaeSettings
 from tools.model.sources import SaeSource, load_model, load_sae, pick_device
 from tools.model.tokenization import TextTokens
@@ -82,15 +83,29 @@ def load_subject(spec: SubjectSpec) -> LoadedSubject:
         WidthMismatch: the hook point is not as wide as the SAE's input.
         SubjectError: the SAE wants a BOS token and the tokenizer has none.
     """
+    sae = load_sae(spec.sae, pick_device(spec.device))
+    return LoadedSubject(spec, *load_model_for(spec, sae), sae, settings_of(sae))
+
+
+def load_model_for(
+    spec: SubjectSpec, sae: SAE[Any]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The language model of `spec`, in the revision that its SAE was trained on."""
     device = pick_device(spec.device)
-    sae = load_sae(spec.sae, device)
-    settings = SaeSettings.from_metadata(sae.cfg.metadata.to_dict())
     dtype: torch.dtype | str = _DTYPES.get(spec.dtype, "auto")
     if spec.dtype == "auto" and device.type == "cpu":
         dtype = torch.float32
-    revision = (sae.cfg.metadata.model_from_pretrained_kwargs or {}).get("revision")
-    model, tokenizer = load_model(spec.model, device, dtype, revision)
-    return LoadedSubject(spec, model, tokenizer, sae, settings)
+    return load_model(spec.model, device, dtype, revision_of(sae))
+
+
+def revision_of(sae: SAE[Any]) -> str | None:
+    """The git revision of the language model that an SAE was trained on, where it says so."""
+    return (sae.cfg.metadata.model_from_pretrained_kwargs or {}).get("revision")
+
+
+def settings_of(sae: SAE[Any]) -> SaeSettings:
+    """What an SAE says of how its language model is to be run."""
+    return SaeSettings.from_metadata(sae.cfg.metadata.to_dict())
 
 
 @dataclass(eq=False)
@@ -107,12 +122,11 @@ class LoadedSubject:
     settings: SaeSettings
     info: SubjectInfo = field(init=False)
     window_size: int = field(init=False)
+    reader: Reader = field(init=False)
+    half: SaeHalf = field(init=False)
     _tokens: TextTokens = field(init=False)
-    _reader: Reader = field(init=False)
-    _encoder: Encoder = field(init=False)
     _bos: list[int] = field(init=False)
     _left_out: frozenset[int] = field(init=False)
-    _batches: WindowBatches = field(init=False)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -124,15 +138,15 @@ class LoadedSubject:
         self.window_size = self.info.context_size - len(self._bos)
         if self.window_size < 1:
             raise SubjectError(f"{self.spec.sae} has no room in its context beside BOS")
-        self._batches = WindowBatches(
+        batches = WindowBatches(
             tuple(self._bos),
             self.window_size,
             self.info.vocabulary_size,
             self._left_out,
             self.model.device,
         )
-        self._encoder = build_encoder(self.sae)
-        self._reader = self._find_reader()
+        self.half = SaeHalf(build_encoder(self.sae), batches, self.surfaces)
+        self.reader = self._find_reader()
         self._check_width()
 
     def tokenize(self, text: str) -> list[int]:
@@ -168,45 +182,30 @@ class LoadedSubject:
         self._check_features(features)
         if not windows:
             return []
-        ids, keep = self._batches.padded(windows)
+        ids, keep = self.half.batches.padded(windows)
         measured = MeasuredWindows(windows, features, self.surfaces)
-        with self._turn, torch.inference_mode(), explain_memory(len(windows)):
-            hidden = self._reader.read(ids)
-            latents = self._encoder.encode(hidden, keep, features).float()
+        with self.turn, torch.inference_mode(), explain_memory(len(windows)):
+            hidden = self.reader.read(ids)
+            latents = self.half.encoder.encode(hidden, keep, features).float()
             measured.check(hidden[keep], latents)
             rows: NDArray[np.float32] = latents.cpu().numpy()
         if self._left_out:
-            silent = self._batches.silent(windows)
+            silent = self.half.batches.silent(windows)
             rows = np.where(silent[:, None], np.float32(0), rows) if silent.any() else rows
         ends = np.cumsum([len(window) for window in windows])
         return np.split(rows, ends[:-1])
 
     def firing_windows(self, windows: Sequence[Sequence[int]], features: Sequence[int]) -> Fired:
-        """See `SparseSubject.firing_windows`."""
+        """See `FiringSource.firing_windows`."""
         self._check_features(features)
         if not windows or not features:
-            none = np.empty(0, np.int64)
-            return Fired(none, none, np.empty(0, np.float32), {})
-        ids, keep = self._batches.padded(windows)
-        measured = MeasuredWindows(windows, features, self.surfaces)
-        with self._turn, torch.inference_mode(), explain_memory(len(windows)):
-            hidden = self._reader.read(ids)
-            measured.check_hidden(hidden[keep])
-            found = self._encoder.fire(hidden, keep, features)
-            failures = measured.failures(found)
-            rows, columns, values = (part.cpu().numpy() for part in found)
-        wanted = np.ones(len(rows), np.bool_)
-        if failures:
-            failed = [column for column, feature in enumerate(features) if feature in failures]
-            wanted &= ~np.isin(columns, failed)
-        if self._left_out:
-            wanted &= ~self._batches.silent(windows)[rows]
-        if not wanted.all():
-            rows, columns, values = rows[wanted], columns[wanted], values[wanted]
-        return Fired(rows, columns, values.astype(np.float32, copy=False), failures)
+            return Fired.nothing()
+        ids, keep = self.half.batches.padded(windows)
+        with self.turn, torch.inference_mode(), explain_memory(len(windows)):
+            return self.half.fired(self.reader.read(ids), keep, windows, features)
 
     def lanes(self) -> Lanes:
-        """See `SparseSubject.lanes`."""
+        """See `FiringSource.lanes`."""
         return open_lanes(min(MOST_LANES, torch.get_num_threads()) if self._concurrent else 1)
 
     def logit_effects(self, features: Sequence[int], n: int) -> list[LogitEffects]:
@@ -218,10 +217,11 @@ class LoadedSubject:
     @property
     def _concurrent(self) -> bool:
         """Whether passes may, and should, overlap."""
-        return self.model.device.type == "cpu" and self._reader.concurrent
+        return self.model.device.type == "cpu" and self.reader.concurrent
 
     @property
-    def _turn(self) -> AbstractContextManager[object]:
+    def turn(self) -> AbstractContextManager[object]:
+        """To be held during a forward pass."""
         return nullcontext() if self._concurrent else self._lock
 
     def _text_activations(
@@ -265,7 +265,7 @@ class LoadedSubject:
         """One short forward pass: whatever the architecture calls its width, this is it."""
         ids = torch.tensor([[*self._bos, 0]], device=self.model.device)
         with torch.inference_mode():
-            width = self._reader.read(ids).shape[-1]
+            width = self.reader.read(ids).shape[-1]
         if width != self.sae.cfg.d_in:
             raise WidthMismatch(
                 f"the SAE {self.spec.sae} reads {self.sae.cfg.d_in} numbers per token at "

@@ -18,6 +18,7 @@ from evaluation.bench.report import show, write
 from evaluation.bench.rows import BenchRow
 from evaluation.bench.rules import rule_rows
 from evaluation.bench.scoring import scoring_rows
+from evaluation.bench.several_saes import several_saes_rows
 from evaluation.bench.startup import startup_rows
 from evaluation.bench.storage import storage_rows
 
@@ -25,6 +26,7 @@ BENCHMARKS: Mapping[str, Callable[[], Sequence[BenchRow]]] = {
     "startup": startup_rows,
     "rules": rule_rows,
     "harvest": harvest_rows,
+    "several_saes": several_saes_rows,
     "scoring": scoring_rows,
     "language_model": language_model_rows,
     "storage": storage_rows,

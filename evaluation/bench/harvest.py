@@ -65,8 +65,8 @@ def harvest_profile(tokens: int = 196_608) -> str:
     sample = demo_sample(subject, tokens)
     spent: dict[str, float] = {}
     parts: tuple[tuple[Any, str, str], ...] = (
-        (vars(subject)["_reader"], "read", "forward passes"),
-        (vars(subject)["_encoder"], "fire", "encoding"),
+        (subject.reader, "read", "forward passes"),
+        (subject.half.encoder, "fire", "encoding"),
         (corpus_pass, "sort_firings", "sorting by feature"),
         (harvest, "keep", "choosing exemplars"),
         (tables, "_insert", "writing to DuckDB"),

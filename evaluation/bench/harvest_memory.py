@@ -12,11 +12,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-from sae_lens import TopKSAE, TopKSAEConfig
-from sae_lens.saes.sae import SAEMetadata
-
-from evaluation.bench.harvest_subject import demo_sample, demo_subject, harvest_all
+from evaluation.bench.harvest_subject import demo_sample, demo_subject, harvest_all, random_sae
 from tools.harvest.sampling import CorpusSample
 from tools.subject import LoadedSubject
 
@@ -46,7 +42,9 @@ def main() -> None:
     """Measure and print."""
     n_latents, n_tokens = map(int, sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
-        subject = demo_subject(_sae(Path(folder) / "sae", n_latents))
+        subject = demo_subject(None)
+        if n_latents != subject.info.n_features:
+            subject = demo_subject(random_sae(Path(folder) / "sae", subject, n_latents))
         sample = demo_sample(subject, n_tokens)
         cost = _cost(subject, sample, Path(folder))
         sys.stdout.write(f"{cost.seconds:.3f} {cost.mebibytes:.1f}\n")
@@ -64,24 +62,6 @@ def _cost(subject: LoadedSubject, sample: CorpusSample, folder: Path) -> Cost:
 def _mebibytes(field: str) -> float:
     lines = (line.split() for line in _STATUS.read_text().splitlines())
     return next(int(line[1]) for line in lines if line[0] == f"{field}:") / 1024
-
-
-def _sae(path: Path, n_latents: int) -> Path | None:
-    """A random SAE on the demo's hook point; None for the demo's own."""
-    own = demo_subject(None)
-    if n_latents == own.info.n_features:
-        return None
-    metadata = SAEMetadata(
-        hook_name=own.info.hook_point, context_size=own.info.context_size, prepend_bos=True
-    )
-    width = int(own.sae.cfg.d_in)
-    sae = TopKSAE(
-        TopKSAEConfig(d_in=width, d_sae=n_latents, k=min(24, n_latents // 4), metadata=metadata)
-    )
-    torch.manual_seed(0)
-    torch.nn.init.normal_(sae.W_enc, std=width**-0.5)
-    sae.save_model(path)
-    return path
 
 
 if __name__ == "__main__":

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
+import torch
+from sae_lens import TopKSAE, TopKSAEConfig
+from sae_lens.saes.sae import SAEMetadata
+
 from graphs.storage import open_database
 from tools.corpus import CorpusSpec
 from tools.harvest.firings import MEMORY_GIB, tokens_per_block
@@ -25,6 +29,19 @@ def demo_subject(sae: Path | None) -> LoadedSubject:
 def demo_sample(subject: LoadedSubject, max_tokens: int) -> CorpusSample:
     """The standard library as the quickstart cuts it."""
     return sample_corpus(subject, CorpusSpec("python-stdlib", max_tokens), seed=0)
+
+
+def random_sae(path: Path, own: LoadedSubject, n_latents: int, seed: int = 0) -> Path:
+    """A random TopK SAE where the demo's `own` reads."""
+    metadata = SAEMetadata(
+        hook_name=own.info.hook_point, context_size=own.info.context_size, prepend_bos=True
+    )
+    width, k = int(own.sae.cfg.d_in), min(24, n_latents // 4)
+    sae = TopKSAE(TopKSAEConfig(d_in=width, d_sae=n_latents, k=k, metadata=metadata))
+    torch.manual_seed(seed)
+    torch.nn.init.normal_(sae.W_enc, std=width**-0.5)
+    sae.save_model(path)
+    return path
 
 
 def harvest_all(subject: LoadedSubject, sample: CorpusSample, folder: Path) -> Harvest:

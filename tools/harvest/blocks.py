@@ -117,6 +117,32 @@ class MemoryBlock:
         return Runs(begins - begins[0], self.runs.places[inside], self.runs.values[inside])
 
 
+@dataclass(frozen=True, slots=True)
+class BlockPart:
+    """Some columns of another Block, as a Block of their own."""
+
+    block: Block
+    columns: range
+    """Those that are meant."""
+    names: range
+    """The features that count as the part's own; in it, the first of them is feature 0."""
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """See `Block`."""
+        return self.block.counts[self.columns.start : self.columns.stop]
+
+    @property
+    def failures(self) -> Mapping[int, str]:
+        """See `Block`."""
+        texts = self.block.failures.items()
+        return {item - self.names.start: text for item, text in texts if item in self.names}
+
+    def read(self, first: int, end: int) -> Runs:
+        """See `Block`."""
+        return self.block.read(self.columns.start + first, self.columns.start + end)
+
+
 class MemoryShelf:
     """Blocks in memory, for samples that fit there."""
 

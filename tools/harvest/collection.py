@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from tools.activations import Subject
+from tools.activations import FiringSource, Subject
 from tools.corpus import CorpusSpec
-from tools.errors import ActivationNotFinite
+from tools.errors import ActivationNotFinite, DatabaseError, SaesageError
 from tools.harvest.features import FeatureRequest, resolve_features
-from tools.harvest.firings import MEMORY_GIB, Progress, tokens_per_block
-from tools.harvest.harvest import Harvest, harvest
-from tools.harvest.sampling import CorpusSample, sample_corpus, window_length
-from tools.harvest.store import ExemplarStore, HarvestIdentity, identify_harvest
+from tools.harvest.firings import MEMORY_GIB, Progress
+from tools.harvest.harvest import Harvest
+from tools.harvest.sampling import window_length
+from tools.harvest.shared_passes import SharedPasses
+from tools.harvest.store import ExemplarStore, identify_harvest, joint_key
 from tools.harvest.unfinished import UnfinishedHarvest
 
 
@@ -61,81 +61,153 @@ def collect_exemplars(
         OutOfMemory: a single window does not fit the memory.
         DatabaseFull: the disk is full.
     """
-    identity = identify_harvest(subject.info, spec, window_length(subject, spec), seed)
-    unfinished = UnfinishedHarvest(store.path, identity.key)
-    measure = partial(_harvest, subject, unfinished, memory_gib, progress)
-    collector = _Collector(measure, lambda: sample_corpus(subject, spec, seed), store, identity)
-    features = resolve_features(request, subject.info.n_features, seed, collector.count_firings)
-    collector.store(features)
-    unfinished.clear()
-    return Collection(identity.key, features, collector.failures)
-
-
-def _harvest(
-    subject: Subject,
-    unfinished: UnfinishedHarvest,
-    memory_gib: float,
-    progress: Progress | None,
-    sample: CorpusSample,
-    features: Sequence[int],
-) -> Harvest:
-    """One pass, whose blocks lie in a folder of its own."""
-    block_tokens = tokens_per_block(len(features), memory_gib)
-    folder = unfinished.of_pass(sample.fingerprint, features, block_tokens)
-    return harvest(
-        subject, sample, features, folder=folder, block_tokens=block_tokens, progress=progress
+    wanted = [Wanted(subject, request, store)]
+    (found,) = collect_together(
+        subject, wanted, spec, seed, memory_gib=memory_gib, progress=progress
     )
+    if isinstance(found, SaesageError):
+        raise found
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """What is to be harvested of one subject, and where that is kept."""
+
+    subject: Subject
+    request: FeatureRequest
+    store: ExemplarStore
+
+
+def collect_together(
+    source: Subject | FiringSource,
+    wanted: Sequence[Wanted],
+    spec: CorpusSpec,
+    seed: int,
+    *,
+    memory_gib: float = MEMORY_GIB,
+    progress: Progress | None = None,
+) -> list[Collection | SaesageError]:
+    """`collect_exemplars` for several subjects that share their passes over the corpus.
+
+    Args:
+        source: measures all of them at once; their features are counted through, those of a
+            subject following on those of the one before it.
+        wanted: of subjects that cut the corpus into the same windows.
+        spec: see `collect_exemplars`, and so for what else is given.
+        seed: see there.
+        memory_gib: for all together.
+        progress: see there.
+
+    Returns:
+        For each of `wanted` what came of it, or why its features could not be had.
+
+    Raises:
+        CorpusError: the corpus cannot be read or is too small.
+        OutOfMemory: a single window does not fit the memory.
+        DatabaseError: a database cannot be written.
+    """
+    collectors = [_Collector(each, spec, seed) for each in wanted]
+    unfinished = UnfinishedHarvest(
+        wanted[0].store.path, joint_key([each.identity for each in collectors])
+    )
+    subjects = [each.subject for each in wanted]
+    passes = SharedPasses(source, subjects, spec, seed, unfinished, memory_gib, progress)
+    while asked := {n: new for n, each in enumerate(collectors) if (new := each.go_on())}:
+        for number, found in passes.measure(asked).items():
+            collectors[number].take(asked[number], found)
+    outcomes = [each.outcome for each in collectors if each.outcome is not None]
+    if not any(isinstance(outcome, SaesageError) for outcome in outcomes):
+        unfinished.clear()
+    return outcomes
+
+
+class _Unmeasured(Exception):
+    """Says which features are to be measured before a collection can go on: no error."""
+
+    def __init__(self, features: Sequence[int]) -> None:
+        super().__init__()
+        self.features = features
 
 
 class _Collector:
-    """Measures each feature at most once and remembers what it measured."""
+    """One collection, as far as it has come; it measures each feature at most once."""
 
-    def __init__(
-        self,
-        measure: Callable[[CorpusSample, Sequence[int]], Harvest],
-        cut_sample: Callable[[], CorpusSample],
-        store: ExemplarStore,
-        identity: HarvestIdentity,
-    ) -> None:
-        self._measure_all = measure
-        self._cut_sample = cut_sample
-        self._store = store
-        self._identity = identity
-        self._sample: CorpusSample | None = None
+    def __init__(self, wanted: Wanted, spec: CorpusSpec, seed: int) -> None:
+        subject = wanted.subject
+        self._wanted, self._seed = wanted, seed
+        self.identity = identify_harvest(subject.info, spec, window_length(subject, spec), seed)
+        self.outcome: Collection | SaesageError | None = None
         self._measured: Harvest | None = None
-        self.failures: dict[int, ActivationNotFinite] = {}
+        self._failures: dict[int, ActivationNotFinite] = {}
 
-    def count_firings(self, features: Sequence[int]) -> dict[int, int]:
+    def go_on(self) -> Sequence[int]:
+        """Go on as far as can be: returns the features to measure next; none at the end."""
+        if self.outcome is not None:
+            return ()
+        try:
+            self.outcome = self._collect()
+        except _Unmeasured as unmeasured:
+            return unmeasured.features
+        except DatabaseError:
+            raise
+        except SaesageError as error:
+            self.outcome = error
+        return ()
+
+    def take(self, asked: Sequence[int], found: Harvest | ActivationNotFinite) -> None:
+        """Take what a pass measured of the features that `go_on` returned."""
+        if isinstance(found, Harvest):
+            self._failures |= found.failures
+            measured = self._measured
+            self._measured = found if measured is None else measured.with_firings_of(found)
+        elif found.feature is not None and self._any_measured:
+            self._failures |= dict.fromkeys(asked, found)
+        else:
+            self.outcome = found
+
+    @property
+    def _any_measured(self) -> bool:
+        """Whether there is a feature that can be measured, this time or an earlier one."""
+        measured, store = self._measured, self._wanted.store
+        return measured is not None or bool(store.firings(self.identity.key))
+
+    def _collect(self) -> Collection:
+        """The features chosen, and stored.
+
+        Raises:
+            _Unmeasured: some must be measured first; what is measured already is then not lost.
+        """
+        n_features = self._wanted.subject.info.n_features
+        request = self._wanted.request
+        features = resolve_features(request, n_features, self._seed, self._count_firings)
+        self._store(features)
+        return Collection(self.identity.key, features, self._failures)
+
+    def _count_firings(self, features: Sequence[int]) -> dict[int, int]:
         """Number of active tokens of each feature, from the store where it knows.
 
         One that cannot be measured counts as never active, and is not drawn.
         """
-        known = self._store.firings(self._identity.key)
-        unknown = [feature for feature in features if feature not in known]
+        known = self._wanted.store.firings(self.identity.key)
+        unknown = [item for item in features if item not in known and item not in self._failures]
         if unknown:
             measured = self._measure(unknown)
-            good = [feature for feature in unknown if feature not in self.failures]
-            known |= {feature: measured.n_active_tokens(feature) for feature in good}
+            known |= {feature: measured.n_active_tokens(feature) for feature in unknown}
         return {feature: known.get(feature, 0) for feature in features}
 
-    def store(self, features: Sequence[int]) -> None:
+    def _store(self, features: Sequence[int]) -> None:
         """Store the exemplars of `features` that are not stored yet."""
-        missing = self._store.missing(self._identity.key, features)
+        missing = self._wanted.store.missing(self.identity.key, features)
+        missing = [feature for feature in missing if feature not in self._failures]
         if missing:
-            measured = self._measure(missing)
-            good = [feature for feature in missing if feature not in self.failures]
-            self._store.save(self._identity, measured, good)
+            self._wanted.store.save(self.identity, self._measure(missing), missing)
 
     def _measure(self, features: Sequence[int]) -> Harvest:
-        """The features measured so far and `features`, in one more pass if need be."""
+        """What is measured, if that includes `features`."""
         measured = self._measured
-        done = set(self.failures) | set(measured.features if measured else ())
-        new = [item for item in features if item not in done]
+        done = set(measured.features if measured else ())
+        new = [feature for feature in features if feature not in done]
         if measured is None or new:
-            if self._sample is None:
-                self._sample = self._cut_sample()
-            found = self._measure_all(self._sample, new)
-            self.failures |= found.failures
-            measured = found if measured is None else measured.with_firings_of(found)
-        self._measured = measured
+            raise _Unmeasured(new)
         return measured

@@ -16,7 +16,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.activations import Fired, SparseSubject, Subject, lanes_of
+from tools.activations import Fired, FiringSource, Subject, lanes_of
 from tools.errors import ActivationNotFinite, OutOfMemory
 from tools.harvest.ahead import n_processors
 from tools.harvest.batch_size import BatchSize
@@ -42,7 +42,7 @@ _Part = tuple[Sequence[int], NDArray[np.int32], Fired]
 class CorpusPass:
     """One pass of some features over a sample."""
 
-    subject: Subject
+    subject: Subject | FiringSource
     sample: CorpusSample
     layout: SampleLayout
     features: Sequence[int]
@@ -222,8 +222,10 @@ def _run_ahead(
             each.cancel()
 
 
-def _fired(subject: Subject, ids: Sequence[Sequence[int]], features: Sequence[int]) -> Fired:
-    if isinstance(subject, SparseSubject):
+def _fired(
+    subject: Subject | FiringSource, ids: Sequence[Sequence[int]], features: Sequence[int]
+) -> Fired:
+    if isinstance(subject, FiringSource):
         return subject.firing_windows(ids, features)
     dense = np.concatenate(subject.encode_windows(ids, features))
     places = np.flatnonzero(dense > 0)

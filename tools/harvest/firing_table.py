@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.errors import ActivationNotFinite
-from tools.harvest.blocks import Block
+from tools.harvest.blocks import Block, BlockPart
 
 _FIRINGS_AT_ONCE = 2**20
 """Most firings that are read ahead (8 MiB), unless a single feature has more."""
@@ -41,6 +41,16 @@ class FiringTable:
             texts = {**block.failures, **texts}
         self.failures = {item: ActivationNotFinite(text, item) for item, text in texts.items()}
         self._near: dict[int, Firings] = {}
+
+    def part(self, features: Sequence[int], columns: range, names: range) -> FiringTable:
+        """A table of some of the columns, in which features count from the first of `names`.
+
+        Args:
+            features: of those columns, as the part calls them.
+            columns: in this table.
+            names: all features that could be the part's, as this table calls them.
+        """
+        return FiringTable(features, [BlockPart(each, columns, names) for each in self._blocks])
 
     @property
     def features(self) -> tuple[int, ...]:

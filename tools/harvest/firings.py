@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.activations import Subject
+from tools.activations import FiringSource, Subject
 from tools.harvest.batch_size import BatchSize
 from tools.harvest.blocks import FolderShelf, MemoryShelf, Span
 from tools.harvest.corpus_pass import CorpusPass, Progress
@@ -32,7 +32,7 @@ _LEAST_BLOCK_TOKENS = 2_048
 
 
 def measure_firings(
-    subject: Subject,
+    subject: Subject | FiringSource,
     sample: CorpusSample,
     layout: SampleLayout,
     features: Sequence[int],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.activations import Subject
+from tools.activations import FiringSource, Subject
 from tools.census import Census, CensusText
 from tools.errors import ActivationNotFinite
 from tools.exemplars import (
@@ -45,7 +45,7 @@ class FeatureHarvest:
 
 
 def harvest(
-    subject: Subject,
+    subject: Subject | FiringSource,
     sample: CorpusSample,
     features: Sequence[int],
     *,
@@ -59,7 +59,7 @@ def harvest(
     A feature that cannot be measured is left out, and named in `Harvest.failures`.
 
     Args:
-        subject: the model and SAE.
+        subject: the model and SAE, or several of them.
         sample: the windows to measure.
         features: feature ids; repeated ones are measured once.
         folder: see `measure_firings`; it must outlive the Harvest.
@@ -127,6 +127,12 @@ class Harvest:
             raise ValueError("Harvests of different samples cannot be joined.")
         tables = (*self._tables, *other._tables)
         return Harvest(self.sample, self.layout, self.surfaces, tables)
+
+    def part(self, features: Sequence[int], columns: range, names: range) -> Harvest:
+        """Some features of a single pass as a harvest of their own; see `FiringTable.part`."""
+        (table,) = self._tables
+        part = table.part(features, columns, names)
+        return Harvest(self.sample, self.layout, self.surfaces, [part])
 
     def n_active_tokens(self, feature: int) -> int:
         """Tokens of all splits on which `feature` fires: 0 for a dead one."""

@@ -65,6 +65,14 @@ def identify_harvest(
     return HarvestIdentity(key=digest.hexdigest(), subject=info.fingerprint, corpus=corpus)
 
 
+def joint_key(identities: Sequence[HarvestIdentity]) -> str:
+    """What several harvests are called that are made together; one is called what it is."""
+    if len(identities) == 1:
+        return identities[0].key
+    keys = json.dumps([each.key for each in identities]).encode()
+    return blake2b(keys, digest_size=16).hexdigest()
+
+
 def _corpus_state(spec: CorpusSpec) -> object:
     if not isinstance(spec.source, str):
         return None

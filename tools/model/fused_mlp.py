@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+_PARTS = ("c_fc", "act")
+"""What becomes one operation: the projection, and the activation behind it."""
+
 
 class FusedProjection(nn.Module):
     """A Conv1D with the tanh GELU behind it; its parameters are the Conv1D's own."""
@@ -43,9 +46,14 @@ def fuse_mlps(model: PreTrainedModel, hook_path: str) -> None:
         projection, activation = getattr(module, "c_fc", None), getattr(module, "act", None)
         if not isinstance(projection, Conv1D) or not _is_tanh_gelu(activation):
             continue
-        if hook_path not in (f"{path}.c_fc", f"{path}.act"):
+        if hook_path not in [f"{path}.{part}" for part in _PARTS]:
             module.c_fc = FusedProjection(projection)
             module.act = nn.Identity()
+
+
+def splits_mlp(hook_path: str) -> bool:
+    """Whether `fuse_mlps` leaves an MLP alone on account of what is read at `hook_path`."""
+    return hook_path.rpartition(".")[2] in _PARTS
 
 
 def _is_there() -> bool:
