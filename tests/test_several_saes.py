@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from torch import nn
 
 from graphs.storage import open_database
 from tests.fakes import fake_corpus
@@ -18,8 +20,9 @@ from tools.activations import Fired, FiringSource
 from tools.errors import OutOfMemory
 from tools.harvest import corpus_pass
 from tools.harvest.schema import EXEMPLAR_DDL
+from tools.model.readers import HookReader, read_together
 from tools.shared_model import SharedModel, load_beside
-from tools.subject import SaeSource, SubjectSpec, load_subject
+from tools.subject import LoadedSubject, SaeSource, SubjectSpec, load_subject
 
 TABLES = [ddl.split()[5] for ddl in EXEMPLAR_DDL if ddl.startswith("CREATE TABLE")]
 SAES: dict[str, dict[str, Any]] = {
@@ -280,3 +283,29 @@ def test_one_reads_between_projection_and_activation_has_a_model_of_its_own(
     for others in ([outside, inside], [inside, outside]):
         assert load_beside(specs["again"], others).model is outside.model
     assert load_beside(specs["again"], [inside]).model is not inside.model
+
+
+def _double(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    del module
+    inputs[0].mul_(2.0)
+
+
+def test_a_model_that_writes_into_its_tensors_changes_nothing_that_was_read(
+    model: Path, tmp_path: Path
+) -> None:
+    """What is read at an early hook point stays as it was when the pass went by."""
+    readers: list[HookReader] = []
+    loaded: list[LoadedSubject] = []
+    for name in ("blocks.1.hook_resid_post", "blocks.2.hook_resid_post"):
+        make_sae_dir(tmp_path / name, hook_name=name)
+        spec = SubjectSpec(str(model), SaeSource(path=str(tmp_path / name)))
+        loaded.append(load_beside(spec, loaded))
+        assert isinstance(reader := loaded[-1].reader, HookReader)
+        readers.append(reader)
+    loaded[0].model.get_submodule("transformer.h.2").register_forward_pre_hook(_double)
+    ids = torch.arange(12)[None]
+    with torch.inference_mode():
+        alone = [reader.read(ids) for reader in readers]
+        together = read_together(readers, ids)
+    for expected, found in zip(alone, together, strict=True):
+        assert torch.equal(expected, found)
