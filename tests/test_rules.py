@@ -20,6 +20,7 @@ from tools.rules import (
     Inside,
     LineStart,
     Not,
+    Recurring,
     Repeated,
     Rule,
     TokenIn,
@@ -110,8 +111,17 @@ def test_nothing_is_seen_across_the_border_of_two_windows() -> None:
     windows = Windows.of([("a", "b"), ("b", "a"), ()])
     assert Before(TokenIn(("b",)), 1, 9).mask(windows).tolist() == [False, False, False, True]
     assert not Repeated().mask(windows).any()
+    assert not Recurring(1, 8).mask(windows).any()
     assert FirstTokens(1).mask(windows).tolist() == [True, False, True, False]
     assert LineStart().mask(windows).tolist() == [True, False, True, False]
+
+
+def test_the_same_token_recurs_at_a_distance() -> None:
+    tokens = ("a", "b", "a", "a", "c", "d", "a")
+    assert holds(Recurring(1, 1), tokens) == {3}
+    assert holds(Recurring(2, 2), tokens) == {2}
+    assert holds(Recurring(1, 3), tokens) == {2, 3, 6}
+    assert holds(Recurring(5, 99), tokens) == {6}
 
 
 def test_windows_laid_end_to_end_are_as_one() -> None:

@@ -20,6 +20,7 @@ from tools.rules import (
     Inside,
     LineStart,
     Not,
+    Recurring,
     Repeated,
     Rule,
     SentenceStart,
@@ -81,6 +82,7 @@ FROM = AllOf((TokenIn((" from",)), Not(Inside("string"))))
             AllOf((InClass("number"), WordBefore(WordIn(("page", "pages")), 1, 4))),
             "numbers within four tokens after the word 'page' or 'pages'",
         ),
+        (AllOf((InClass("number"), Recurring(2, 2))), "numbers two tokens after the same token"),
         (Induced(), "any token where the same two tokens came before"),
         (
             Foreseen(TokenIn(("(",))),

@@ -4,9 +4,9 @@ A `Rule` is a disjunction of branches, each a condition with a strength in [0, 1
 of the token itself (`TokenIn`, `InClass`, `Affix`), of the word that it spells with those before
 it (`WordIn`, `WordAffix`), of what came before (`Before`, `WordBefore`), of where it stands
 (`Inside`, `LineStart`, `SentenceStart`, `Indented`, `FirstTokens`), of what the text repeats
-(`Repeated`, `Induced`, `Foreseen`), or combine others (`AllOf`, `Not`). All are causal: they hold
-or not by the tokens up to this one. Every one can be executed on tokens, written as JSON and said
-in English. A new kind is one frozen dataclass.
+(`Repeated`, `Recurring`, `Induced`, `Foreseen`), or combine others (`AllOf`, `Not`). All are
+causal: they hold or not by the tokens up to this one. Every one can be executed on tokens, written
+as JSON and said in English. A new kind is one frozen dataclass.
 """
 
 from tools.rules.classes import CLASSES, fold
@@ -16,7 +16,7 @@ from tools.rules.detail import Detail
 from tools.rules.enclosure import Enclosure, Inside
 from tools.rules.logic import AllOf, Not
 from tools.rules.place import FirstTokens, Indented, LineStart, SentenceStart
-from tools.rules.repetition import Foreseen, Induced, Repeated
+from tools.rules.repetition import Foreseen, Induced, Recurring, Repeated
 from tools.rules.rule import Branch, Rule, rule_from_json
 from tools.rules.sentence import pooled
 from tools.rules.sets import kind_of, tokens_in_words
@@ -44,6 +44,7 @@ __all__ = [
     "LineStart",
     "Mask",
     "Not",
+    "Recurring",
     "Repeated",
     "Rule",
     "SentenceStart",

@@ -85,6 +85,11 @@ def _is_foreign(surface: str) -> bool:
     return any(ord(char) > 127 and char.isalpha() for char in surface)
 
 
+def _is_long_number(surface: str) -> bool:
+    word = surface.strip()
+    return len(word) > 1 and word.isdecimal()
+
+
 def _is_year(surface: str) -> bool:
     word = surface.strip()
     return len(word) == 4 and word.isdecimal() and "1000" <= word < "2100"
@@ -148,6 +153,7 @@ CLASSES: dict[str, TokenClass] = {
     "weekday": TokenClass("names of weekdays", _listed(word_lists.WEEKDAYS)),
     "has_digit": TokenClass("tokens with a digit", lambda s: any(char.isdigit() for char in s)),
     "number": TokenClass("numbers", lambda surface: surface.strip().isdecimal()),
+    "long_number": TokenClass("numbers of two digits or more", _is_long_number),
     "year": TokenClass("years", _is_year),
     "letters_and_digits": TokenClass("tokens that mix letters and digits", _mixes),
     "underscore": TokenClass("tokens with an underscore", lambda surface: "_" in surface),

@@ -13,6 +13,7 @@ from tools.rules import fields
 from tools.rules.condition import Condition, condition_from_json
 from tools.rules.detail import FULL, Detail
 from tools.rules.windows import Mask, Windows
+from tools.rules.wording import reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,38 @@ class Repeated(Condition):
 
     def clause(self, detail: Detail = FULL) -> str:
         return "where the same token came before"
+
+
+@dataclass(frozen=True, slots=True)
+class Recurring(Condition):
+    """The same token stands between `nearest` and `farthest` tokens earlier: `A A`, `A b A`."""
+
+    kind: ClassVar[str] = "recurring"
+    nearest: int = 1
+    """1 is the token right before."""
+    farthest: int = 1
+    """At least `nearest`."""
+
+    def compute(self, windows: Windows) -> Mask:
+        codes, held = windows.codes, np.zeros(len(windows), dtype=bool)
+        for back in range(self.nearest, min(self.farthest, len(windows) - 1) + 1):
+            held[back:] |= (codes[back:] == codes[:-back]) & (windows.positions[back:] >= back)
+        return held
+
+    def clause(self, detail: Detail = FULL) -> str:
+        return f"{reach(self.nearest, self.farthest)} the same token"
+
+    @property
+    def complexity(self) -> int:
+        return 1 + (self.farthest > 8)
+
+    def arguments(self) -> dict[str, Any]:
+        return {"nearest": self.nearest, "farthest": self.farthest}
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> Self:
+        fields.closed(data, ("nearest", "farthest"), cls.kind)
+        return cls(*fields.distances(data, cls.kind))
 
 
 @dataclass(frozen=True, slots=True)

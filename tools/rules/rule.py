@@ -46,9 +46,9 @@ class Rule:
     def predict_windows(self, windows: Windows) -> NDArray[np.float32]:
         """Predicted activation of each token of `windows`, in [0, 1]; shape (n_tokens,)."""
         predicted = np.zeros(len(windows), dtype=np.float32)
-        for branch in self.branches:
-            held = branch.condition.mask(windows)
-            predicted[held] = np.maximum(predicted[held], np.float32(branch.strength))
+        for branch in reversed(self.branches):
+            # The strongest has the last word.
+            np.copyto(predicted, np.float32(branch.strength), where=branch.condition.mask(windows))
         return predicted
 
     @property

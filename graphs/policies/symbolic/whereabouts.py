@@ -15,6 +15,7 @@ from tools.rules import (
     Induced,
     Inside,
     LineStart,
+    Recurring,
     Repeated,
     SentenceStart,
 )
@@ -33,10 +34,12 @@ def places() -> list[Condition]:
     enclosures = [Inside(what) for what in get_args(Enclosure)]
     beginnings = [FirstTokens(n) for n in (1, 2, 4, 8, 16, 32)]
     indented = [Indented(n) for n in (1, 5, 9)]
+    recurring = [Recurring(*between) for between in ((1, 1), (2, 2), (3, 3), (1, 8))]
     return [
         LineStart(),
         SentenceStart(),
         Repeated(),
+        *recurring,
         Induced(),
         *beginnings,
         *indented,
