@@ -207,9 +207,15 @@ def _newcomer(case: Case, measured: Measured, known: set[str]) -> Rule | None:
 
 
 def review(dossier: Dossier, case: Case) -> Review:
-    """Conclude, unless the leader was tested too little."""
-    confirmed = [h for h in case.hypotheses if h.status == "confirmed" and h.polarity == "active"]
-    leader = max(confirmed, key=Standing(dossier, case).support, default=None)
-    if leader is not None and leader.tests < _ENOUGH_TESTS and case.reviews == 0:
+    """Conclude, unless the leader was tested too little, or all that was confirmed has fallen.
+
+    A rival is closed without a decision while a better one stands; with none, it is tried again.
+    """
+    claims = [h for h in case.hypotheses if h.polarity == "active"]
+    confirmed = [h for h in claims if h.status == "confirmed"]
+    left = confirmed or [h for h in claims if h.status == "undecided"]
+    leader = Standing(dossier, case).leader(left)
+    hardly_tested = leader is not None and leader.tests < _ENOUGH_TESTS and case.reviews == 0
+    if leader is not None and (hardly_tested or not confirmed):
         return Review(requests=(leader.id,))
     return Review()
