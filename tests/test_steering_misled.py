@@ -47,13 +47,16 @@ def test_one_text_corrects_what_a_credulous_designer_confirmed(
     corrected = shown(cli, database, "--run", "corrected")
     assert corrected["status"] == "explained"
     assert holds_on_unseen_texts(corrected["rule"])
-    # Because of that text: it is what speaks against the hypothesis, and its child was tested.
+    # Because of that text: it is what speaks against the hypothesis, and what says the context,
+    # which the credulous designer left untested, was tested.
     statuses = {h["id"]: h for h in corrected["hypotheses"]}
     (against,) = statuses[added]["contradicting"]
     told = {e["observation"]: e["text"] for e in corrected["experiments"]}
     assert (statuses[added]["status"], told[against]) == ("refined", COUNTER_EXAMPLE)
-    child = next(h for h in statuses.values() if h["parent"] == added)
-    assert child["status"] == "confirmed"
+    (tested,) = [h for h in statuses.values() if h["status"] == "confirmed"]
+    assert tested["rule"] == corrected["rule"]
+    assert tested["supporting"]
+    assert "confirmed" not in [h["status"] for h in misled["hypotheses"] if h["id"] != added]
     assert shown(cli, database, "--run", "misled")["rule"] == misled["rule"]
 
 

@@ -198,6 +198,20 @@ def test_a_review_asks_once_for_more_tests_of_a_leader_hardly_tested() -> None:
     assert POLICY.review(dossier, replace(case, reviews=1)).requests == ()
 
 
+def test_a_rival_closed_undecided_is_tried_again_once_nothing_confirmed_is_left() -> None:
+    dossier = dossier_of("single token")
+    tests = tuple(f"O{n}.1" for n in range(9))
+    fallen = hypothesis("H1", status="refuted", contradicting=tests)
+    rule = Rule((Branch(TokenIn((" is",)), 0.9),))
+    weak = hypothesis("H2", rule, status="undecided", inconclusive=tests)
+    rival = hypothesis("H3", status="undecided", inconclusive=tests)
+    case = case_of(fallen, weak, rival, open=())
+    assert POLICY.review(dossier, case).requests == ("H3",)
+    stands = hypothesis("H1", status="confirmed", supporting=tests)
+    case = replace(case, hypotheses=(stands, weak, rival))
+    assert POLICY.review(dossier, case).requests == ()
+
+
 def test_words_name_the_loudest_token_and_how_loud() -> None:
     pairs = [observed("H1", 1, "you and", 0.9), observed("H1", 2, "you or", 0.0)]
     experiments, observations = zip(*pairs, strict=True)

@@ -44,7 +44,10 @@ def conclude(dossier: Dossier, case: Case) -> Conclusion:
 def _leader(case: Case, standing: Standing) -> Hypothesis:
     """What was confirmed comes first; among guesses, what agrees most with what was measured."""
     active = [h for h in case.hypotheses if h.polarity == "active"]
-    return min(active, key=lambda h: (h.status != "confirmed", -standing.support(h)))
+    confirmed = [h for h in active if h.status == "confirmed"]
+    leader = standing.leader(confirmed or active)
+    assert leader is not None, "somebody says what fires"
+    return leader
 
 
 def _description(leader: Hypothesis, rule: Rule | None, standing: Standing) -> str:

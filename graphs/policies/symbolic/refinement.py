@@ -12,7 +12,13 @@ import numpy as np
 from graphs.policies.protocols import Case, Dossier
 from graphs.policies.symbolic.branches import rounded
 from graphs.policies.symbolic.division import best_split
-from graphs.policies.symbolic.evidence import Evidence, all_evidence, near_evidence, unseen_evidence
+from graphs.policies.symbolic.evidence import (
+    Evidence,
+    all_evidence,
+    joined,
+    near_evidence,
+    unseen_evidence,
+)
 from graphs.policies.symbolic.induction import (
     as_rule,
     branch_for,
@@ -22,6 +28,7 @@ from graphs.policies.symbolic.induction import (
 )
 from graphs.policies.symbolic.literals import surroundings
 from graphs.policies.symbolic.rivals import best_rule
+from graphs.policies.symbolic.sharpening import sharpened
 from graphs.policies.symbolic.standing import Standing
 from graphs.policies.symbolic.statements import propose
 from graphs.policies.symbolic.variants import improved
@@ -36,6 +43,8 @@ _BETTER = 0.02
 _DOUBT = 4.0
 """Silent occurrences that a token is credited with before it was seen."""
 _ENOUGH_TESTS = 8
+_MOST_SURER = 2
+"""Children of one confirmed hypothesis."""
 _LIKELY = 6
 """Edits of a rule, the best by few tokens, that are held against all of them."""
 
@@ -77,16 +86,36 @@ def refine_hypotheses(dossier: Dossier, case: Case) -> list[Refinement]:
             refinements.append(Refinement(proposal=propose(child), parent=id))
     newcomer = _newcomer(case, measured, known)
     if newcomer is not None:
+        known.add(newcomer.sentence())
         refinements.append(Refinement(proposal=propose(newcomer)))
-    return refinements
+    return [*refinements, *_surer(dossier, case, measured, known)]
 
 
 def _confirmed(case: Case) -> list[Rule]:
-    return [
-        rule_from_json(h.rule)
-        for h in case.hypotheses
-        if h.status == "confirmed" and h.polarity == "active" and h.rule is not None
-    ]
+    return [rule_from_json(h.rule) for h in case.hypotheses if _leads(h)]
+
+
+def _leads(hypothesis: Hypothesis) -> bool:
+    """Whether an explanation may rest on it, and it can be edited."""
+    firing = hypothesis.polarity == "active" and hypothesis.rule is not None
+    return firing and hypothesis.status == "confirmed"
+
+
+def _surer(
+    dossier: Dossier, case: Case, measured: Measured, known: set[str]
+) -> Iterator[Refinement]:
+    """A child of the leading hypothesis, confirmed as it is, if what it is surest of often fails.
+
+    It is for tests to say whether the child holds.
+    """
+    leader = Standing(dossier, case).leader(filter(_leads, case.hypotheses))
+    if leader is None or sum(h.parent == leader.id for h in case.hypotheses) >= _MOST_SURER:
+        return
+    evidence = joined(measured.near, measured.unseen)
+    rule = rule_from_json(leader.rule)
+    surer = sharpened(rule, evidence, dossier.thresholds.active, measured.fitted)
+    if surer.sentence() not in known:
+        yield Refinement(proposal=propose(surer), parent=leader.id)
 
 
 def _child(parent: Hypothesis, measured: Measured, known: set[str]) -> Rule | None:
@@ -178,9 +207,15 @@ def _newcomer(case: Case, measured: Measured, known: set[str]) -> Rule | None:
 
 
 def review(dossier: Dossier, case: Case) -> Review:
-    """Conclude, unless the leader was tested too little."""
-    confirmed = [h for h in case.hypotheses if h.status == "confirmed" and h.polarity == "active"]
-    leader = max(confirmed, key=Standing(dossier, case).support, default=None)
-    if leader is not None and leader.tests < _ENOUGH_TESTS and case.reviews == 0:
+    """Conclude, unless the leader was tested too little, or all that was confirmed has fallen.
+
+    A rival is closed without a decision while a better one stands; with none, it is tried again.
+    """
+    claims = [h for h in case.hypotheses if h.polarity == "active"]
+    confirmed = [h for h in claims if h.status == "confirmed"]
+    left = confirmed or [h for h in claims if h.status == "undecided"]
+    leader = Standing(dossier, case).leader(left)
+    hardly_tested = leader is not None and leader.tests < _ENOUGH_TESTS and case.reviews == 0
+    if leader is not None and (hardly_tested or not confirmed):
         return Review(requests=(leader.id,))
     return Review()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from graphs.policies.protocols import Case, Dossier
 from graphs.policies.symbolic.evidence import (
     corpus_evidence,
@@ -16,6 +18,8 @@ _EXPERIMENTS = 0.25
 """Weight of the experiments beside the corpus: rules that were fitted to them agree with them."""
 _PLAIN = 0.1
 """How much of its cost in words counts against a rule."""
+_ABOUT_AS_WELL = 0.05
+"""Support by which a surer child may be behind."""
 
 
 class Standing:
@@ -41,6 +45,29 @@ class Standing:
         rule = rule_from_json(hypothesis.rule)
         price = sum(cost(branch.condition, self._corpus) for branch in rule.branches)
         return self.agreement(rule) - _PLAIN * price
+
+    def leader(self, hypotheses: Iterable[Hypothesis]) -> Hypothesis | None:
+        """The best supported one, or its surer child where both are confirmed; None of none.
+
+        A confirmed hypothesis has a child because claims of its own often failed, see
+        `sharpening`: the child takes its place where it is confirmed and about as well supported.
+        """
+        chosen = list(hypotheses)
+        best = max(chosen, key=self.support, default=None)
+        while best is not None and (surer := self._surer(best, chosen)) is not None:
+            best = surer
+        return best
+
+    def _surer(self, parent: Hypothesis, chosen: Sequence[Hypothesis]) -> Hypothesis | None:
+        least = self.support(parent) - _ABOUT_AS_WELL
+        children = [
+            child
+            for child in chosen
+            if child.parent == parent.id
+            and child.status == parent.status == "confirmed"
+            and self.support(child) >= least
+        ]
+        return max(children, key=self.support, default=None)
 
     def agreement(self, rule: Rule) -> float:
         """Correlation of a rule's predictions with what was measured, corpus and experiments."""
