@@ -37,14 +37,15 @@ def whole(crash_server: CrashServer, config: Path) -> Whole:
 def test_kill_and_resume(
     crash_server: CrashServer, config: Path, tmp_path: Path, whole: Whole
 ) -> None:
-    moments = random.Random(0)
+    # Early ones: a run is killed several times, each time from where it was resumed.
+    moments, latest = random.Random(0), 0.6 * whole.seconds
     kills = 0
     for trial in itertools.count():
         if kills >= KILLS:
             break
         database = tmp_path / f"killed-{trial}.duckdb"
         command = ["explain", str(config), "--db", str(database)]
-        while crash_server.run(*command, after=moments.uniform(0.01, whole.seconds)) == KILLED:
+        while crash_server.run(*command, after=moments.uniform(0.01, latest)) == KILLED:
             kills += 1
             if database.exists() and agree_with_checkpoints(database):
                 command = ["resume", str(database)]

@@ -18,7 +18,7 @@ from evaluation.results.further import Effort, further_figures, listed
 from evaluation.results.goals import reached
 from evaluation.results.parquet import write_scores
 from evaluation.results.readme import block, with_block
-from evaluation.results.summary import Result, results_of
+from evaluation.results.summary import LEAST_RECOVERED, Result, results_of
 from evaluation.scorers.registry import LOWER_IS_BETTER
 from evaluation.storage import open_scores
 from graphs.runs import RunStore
@@ -96,6 +96,7 @@ def test_recovered_meanings_are_counted_whole_and_by_family(found: Comparison) -
     assert rows["recovered"].n == len(EXPLAINED) + found.unscored
     held = sum((row.value or 0.0) * row.n for row in families)
     assert rows["recovered"].value == pytest.approx(held / rows["recovered"].n)
+    assert rows[LEAST_RECOVERED].value == min(row.value for row in families)
 
 
 BEGIN = "<!-- results: written by `make results` -->"

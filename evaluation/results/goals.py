@@ -8,6 +8,7 @@ from typing import Any
 
 from evaluation.agentic import AGENTIC
 from evaluation.results import further
+from evaluation.results.summary import LEAST_RECOVERED, RECOVERED
 
 Row = Mapping[str, Any]
 Key = tuple[str, str, str]
@@ -53,7 +54,8 @@ GOALS: Sequence[Goal] = (
     Goal("words of a description: maximum", _demo(further.WORDS_MOST), 60, True, 0),
     Goal("generative accuracy", _demo("generative"), 0.9),
     Goal("its negatives' firing rate", _demo("generative_negatives"), 0.1, True),
-    Goal("planted features recovered", ("planted", AGENTIC, "recovered"), 0.95),
+    Goal("planted features recovered", ("planted", AGENTIC, RECOVERED), 0.95),
+    Goal("the same, in the family with the fewest", ("planted", AGENTIC, LEAST_RECOVERED), 0.8),
     Goal("right hypotheses wrongly refuted", ("planted", AGENTIC, "right_refuted"), 0.02, True, 3),
     Goal("experiments' forward tokens: median", _demo(further.FORWARD_MEDIAN), 50_000, True, 0),
     Goal("seconds to explain them all", _demo(further.SECONDS), 600, True, 0),

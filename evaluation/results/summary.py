@@ -13,6 +13,7 @@ from evaluation.statistics import Estimate
 
 BEATEN = "one_shot"
 """The baseline that the investigation is meant to beat."""
+RECOVERED, LEAST_RECOVERED = "recovered", "recovered, family with the fewest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,11 @@ def _families(subject: str, comparison: Comparison) -> Iterator[Result]:
         # What was not explained at all was not recovered either.
         n = sum(each.n for each in mine) + comparison.unscored
         share = sum(each.recovered * each.n for each in mine) / n
-        yield Result(subject, explainer, "recovered", share, None, None, n)
+        yield Result(subject, explainer, RECOVERED, share, None, None, n)
+        fewest = min(mine, key=lambda each: each.recovered)
+        yield Result(subject, explainer, LEAST_RECOVERED, fewest.recovered, None, None, fewest.n)
         for each in mine:
-            name = f"recovered: {each.family}"
+            name = f"{RECOVERED}: {each.family}"
             yield Result(subject, explainer, name, each.recovered, None, None, each.n)
 
 
