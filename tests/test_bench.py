@@ -31,7 +31,14 @@ def test_both_files_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     )
     monkeypatch.setattr(report, "README", readme)
     monkeypatch.setattr(report, "RESULTS", results)
-    report.write(ROWS, "Most of it is the forward pass.")
+    monkeypatch.setattr(report, "KEPT", tmp_path / "kept")
+    report.keep("harvest", ROWS[:2], "Most of it is the forward pass.")
+    assert report.write(["harvest", "storage"]) == ["storage"]
+    assert not results.exists()
+    assert "old" in readme.read_text()
+    report.keep("storage", ROWS[2:])
+    assert report.write(["harvest", "storage"]) == []
+    assert [row["row"] for row in json.loads(results.read_text())] == [row.row for row in ROWS]
     assert json.loads(results.read_text())[1] == {
         "row": "too slow",
         "value": 0.8,

@@ -1,6 +1,6 @@
 """Run every benchmark, or those named: `python -m evaluation.bench [NAME ...]`.
 
-All of them together also write `bench.json` and the README's table.
+`bench.json` and the README's table are written from what each measured last, once all have been.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from evaluation.bench.experiments import experiment_rows
 from evaluation.bench.harvest import harvest_profile, harvest_rows
 from evaluation.bench.language_model import language_model_rows
 from evaluation.bench.live import live_rows
-from evaluation.bench.report import show, write
+from evaluation.bench.report import keep, show, write
 from evaluation.bench.rows import BenchRow
 from evaluation.bench.rules import rule_rows
-from evaluation.bench.scoring import scoring_rows
 from evaluation.bench.several_saes import several_saes_rows
 from evaluation.bench.startup import startup_rows
 from evaluation.bench.storage import storage_rows
@@ -27,7 +26,6 @@ BENCHMARKS: Mapping[str, Callable[[], Sequence[BenchRow]]] = {
     "rules": rule_rows,
     "harvest": harvest_rows,
     "several_saes": several_saes_rows,
-    "scoring": scoring_rows,
     "language_model": language_model_rows,
     "storage": storage_rows,
     "experiments": experiment_rows,
@@ -43,15 +41,13 @@ def main() -> None:
     if unknown := set(names) - set(BENCHMARKS):
         parser.error(f"no benchmark {sorted(unknown)[0]!r}; there are {', '.join(BENCHMARKS)}")
     console = Console()
-    rows: list[BenchRow] = []
     for name in names or BENCHMARKS:
         console.print(f"measuring {name} ...", style="dim")
-        rows += BENCHMARKS[name]()
-    show(rows, console)
-    if not names:
-        profile = harvest_profile()
-        console.print(profile)
-        write(rows, profile)
+        rows = BENCHMARKS[name]()
+        show(rows, console)
+        keep(name, rows, harvest_profile() if name == "harvest" else "")
+    if missing := write(BENCHMARKS):
+        console.print(f"the README's table still wants {', '.join(missing)}", style="dim")
 
 
 if __name__ == "__main__":

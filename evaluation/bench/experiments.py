@@ -14,6 +14,7 @@ import torch
 
 from evaluation.bench.many_features import ManyFeatures
 from evaluation.bench.rows import BenchRow
+from evaluation.bench.scoring import scoring_rows
 from graphs.config_file import load_config
 from graphs.storage import open_database
 from graphs.subjects import open_subject
@@ -37,7 +38,7 @@ PROBED_FEATURE = 17
 
 
 def experiment_rows() -> list[BenchRow]:
-    """Texts a second and a probe, then what many features at once cost."""
+    """Texts a second and a probe, then what explaining and scoring many features costs."""
     with tempfile.TemporaryDirectory() as folder:
         config = load_config(
             CONFIG, features=f"random:{FEATURES}", database=str(Path(folder) / "bench.duckdb")
@@ -48,6 +49,7 @@ def experiment_rows() -> list[BenchRow]:
             many = ManyFeatures.harvested(database, config, subject)
             rows = many.rows()
             wanted = many.first_round(IN_FLIGHT, ROUND)
+            rows += scoring_rows(database, many.latest, many.seconds)
     return [_batching(subject, wanted), _probe(subject), *rows]
 
 

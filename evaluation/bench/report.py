@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from evaluation.readme_blocks import with_block
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "bench.json"
 README = ROOT / "README.md"
+KEPT = ROOT / "runs" / "bench"
+"""Where what each benchmark measured lies: all of them take long, and one may be made again."""
 BLOCK = ("bench", "make bench")
 
 
@@ -29,16 +32,35 @@ def show(rows: Sequence[BenchRow], console: Console) -> None:
     console.print(shown)
 
 
-def write(rows: Sequence[BenchRow], profile: str) -> None:
-    """Write both files.
+def keep(name: str, rows: Sequence[BenchRow], profile: str = "") -> None:
+    """Remember what a benchmark measured.
 
     Args:
-        rows: of all benchmarks.
-        profile: where the time of a harvest goes, in words.
+        name: of the benchmark.
+        rows: its rows.
+        profile: where the time of a harvest goes, in words, if that was measured with it.
     """
+    KEPT.mkdir(parents=True, exist_ok=True)
+    content = {"rows": [asdict(row) for row in rows], "profile": profile}
+    (KEPT / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def write(names: Iterable[str]) -> list[str]:
+    """Write both files from what the benchmarks of these names measured last.
+
+    Returns:
+        Those that were never measured; then nothing is written.
+    """
+    paths = [KEPT / f"{name}.json" for name in names]
+    if missing := [path.stem for path in paths if not path.exists()]:
+        return missing
+    measured = [json.loads(path.read_text()) for path in paths]
+    rows = [BenchRow(**row) for each in measured for row in each["rows"]]
+    profile = " ".join([machine(), *(each["profile"] for each in measured if each["profile"])])
     RESULTS.write_text(json.dumps([_as_json(row) for row in rows], indent=1) + "\n")
-    body = "\n".join([table(["", "value", "target"], _lines(rows)), "", f"{machine()} {profile}"])
+    body = "\n".join([table(["", "value", "target"], _lines(rows)), "", profile])
     README.write_text(with_block(README.read_text(encoding="utf-8"), *BLOCK, body))
+    return []
 
 
 def machine() -> str:

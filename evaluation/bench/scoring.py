@@ -1,10 +1,8 @@
-"""What scoring costs beside explaining, and a report of it: the demo's features, offline."""
+"""What scoring explained features costs beside explaining them, and a report of them."""
 
 from __future__ import annotations
 
-import tempfile
 import time
-from pathlib import Path
 
 from rich.console import Console
 
@@ -12,35 +10,24 @@ from evaluation.bench.page import page_rows
 from evaluation.bench.rows import BenchRow
 from evaluation.evaluate import Request, evaluate_run
 from evaluation.scores import SCORE_DDL
-from graphs.config_file import load_config
-from graphs.run import finish_run
-from graphs.runs import RunStore
-from graphs.storage import open_database
+from graphs.runs import Run
 from graphs.terminal.progress import ProgressReporter
-from tools.database import initialise
-
-CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
+from tools.database import Database, initialise
 
 
-def scoring_rows() -> list[BenchRow]:
-    """Wall time of scoring the configuration's features, all metrics and baselines, as a share.
+def scoring_rows(database: Database, run: Run, explained_in: float) -> list[BenchRow]:
+    """Wall time of scoring a run's features, all metrics and baselines, and of a report.
 
-    And what a report of them takes. Both parts load the model and measure the corpus themselves.
+    Args:
+        database: with the run.
+        run: finished.
+        explained_in: seconds that explaining its features took; scoring loads the model and
+            measures the corpus besides.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        config = load_config(CONFIG, database=str(Path(folder) / "bench.duckdb"))
-        with (
-            open_database(config.database, create=True) as database,
-            ProgressReporter(Console(stderr=True)) as reporter,
-        ):
-            initialise(database, SCORE_DDL)
-            run = RunStore(database).open(config)
-            start = time.perf_counter()
-            finish_run(database, run, reporter)
-            explained = time.perf_counter()
-            outcome = evaluate_run(database, run, Request(), reporter)
-            scored = time.perf_counter()
-            reported = page_rows(database, outcome.scored)
+    initialise(database, SCORE_DDL)
+    start = time.perf_counter()
+    with ProgressReporter(Console(stderr=True)) as reporter:
+        outcome = evaluate_run(database, run, Request(), reporter)
+    share = (time.perf_counter() - start) / explained_in
     name = f"scoring {outcome.scored} features, all offline metrics / explaining them"
-    share = (scored - explained) / (explained - start)
-    return [BenchRow(name, share, 1.0, "of wall"), *reported]
+    return [BenchRow(name, share, 1.0, "of wall"), *page_rows(database, outcome.scored)]
