@@ -28,16 +28,17 @@ def conclude(dossier: Dossier, case: Case) -> Conclusion:
     standing = Standing(dossier, case)
     leader = _leader(case, standing)
     silences = [h for h in case.hypotheses if h.polarity == "inactive" and h.status == "confirmed"]
-    rule = rule_from_json(leader.rule) if leader.rule is not None else None
+    tested = rule_from_json(leader.rule) if leader.rule is not None else None
+    rule = standing.completed(tested) if tested else None
     refuted = leader.status == "refuted"
-    named = labels(rule) if rule else (leader.statement,)
+    named = labels(tested) if tested else (leader.statement,)
     return Conclusion(
         description=_description(leader, rule, standing),
         labels=() if refuted else named,
         not_on=tuple(map(_not_on, silences)),
         claims=tuple(_claims(case, leader, silences)),
         # Also of a refuted guess, which is said to be one: how far it agrees is measured.
-        rule=leader.rule,
+        rule=rule.to_json() if rule else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from graphs.policies.protocols import Case, Dossier
+from graphs.policies.symbolic.background import with_background
 from graphs.policies.symbolic.evidence import (
     corpus_evidence,
     observed_evidence,
@@ -73,6 +74,10 @@ class Standing:
         """Correlation of a rule's predictions with what was measured, corpus and experiments."""
         corpus = (self._corpus.agreement(rule) + self._unseen.agreement(rule)) / 2
         return (1 - _EXPERIMENTS) * corpus + _EXPERIMENTS * self._observed.agreement(rule)
+
+    def completed(self, rule: Rule) -> Rule:
+        """The rule with the background that the corpus shows beside it."""
+        return with_background(rule, self._corpus)
 
     def shares(self, rule: Rule) -> list[float]:
         """How much of the feature's activation in the corpus each branch explains."""
