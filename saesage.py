@@ -22,6 +22,7 @@ from graphs.live.commands import app as live_app
 from graphs.page.commands import app as page_app
 from graphs.steering.commands import app as steering_app
 from tools.errors import EXIT_INTERRUPTED, SaesageError
+from tools.heaps import share_heaps
 
 if TYPE_CHECKING:
     from evaluation.interface import evaluate
@@ -59,6 +60,7 @@ def main() -> None:
     """Run a command; an error that saesage knows ends in one message, without a traceback."""
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, _interrupt)
+    share_heaps()
     try:
         app()
     except SaesageError as error:

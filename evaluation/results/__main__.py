@@ -26,6 +26,7 @@ from graphs.runs import RunStore
 from graphs.storage import open_database
 from graphs.terminal.progress import ProgressReporter
 from tools.database import initialise
+from tools.heaps import share_heaps
 
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / "runs" / "results"
@@ -42,6 +43,7 @@ ABLATED = "planted"
 def main() -> None:
     """From nothing to results.json, runs/results/scores.parquet and the README's block."""
     argparse.ArgumentParser(prog="python -m evaluation.results", description=__doc__).parse_args()
+    share_heaps()
     console = Console(stderr=True, highlight=False)
     # Explanations of an older saesage must not count.
     shutil.rmtree(WORK, ignore_errors=True)
