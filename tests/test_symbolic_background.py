@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from graphs.policies.symbolic.background import FAINT, with_background
+from graphs.policies.symbolic.background import with_background
 from graphs.policies.symbolic.evidence import Evidence
+from graphs.policies.symbolic.texts import SILENT
 from tools.rules import Branch, Rule, TokenIn, Windows
 
 LOUD = Rule((Branch(TokenIn((" fox",)), 1.0),))
@@ -29,7 +30,7 @@ def test_what_is_faint_everywhere_on_a_kind_of_tokens_is_added() -> None:
     completed = with_background(LOUD, evidence)
     assert completed.branches[0] == LOUD.branches[0]
     predicted = completed.predict([" fox", " 7", " 12", " red", ","])
-    np.testing.assert_allclose(predicted, [1, FAINT, FAINT, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(predicted, [1, SILENT, SILENT, 0, 0], atol=1e-6)
     assert evidence.agreement(completed) > evidence.agreement(LOUD)
 
 

@@ -47,9 +47,9 @@ def experiment_rows() -> list[BenchRow]:
         assert isinstance(subject, LoadedSubject)
         with open_database(config.database, create=True) as database:
             many = ManyFeatures.harvested(database, config, subject)
-            rows = many.rows()
+            rows, seconds = many.measured()
             wanted = many.first_round(IN_FLIGHT, ROUND)
-            rows += scoring_rows(database, many.latest, many.seconds)
+            rows += scoring_rows(database, many.latest, seconds)
     return [_batching(subject, wanted), _probe(subject), *rows]
 
 

@@ -30,15 +30,13 @@ BARE = 3
 CHECKPOINT_TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "checkpoint_items")
 
 
-@dataclass
+@dataclass(frozen=True)
 class ManyFeatures:
     """Features whose exemplars are stored, to be explained again and again."""
 
     database: Database
     config: RunConfig
     features: Sequence[int]
-    seconds: float = 0.0
-    """What explaining them all took, the latest time."""
 
     @classmethod
     def harvested(cls, database: Database, config: RunConfig, subject: Subject) -> ManyFeatures:
@@ -48,8 +46,10 @@ class ManyFeatures:
         found = collect_exemplars(subject, spec, request, config.seed, store)
         return cls(database, config, found.features)
 
-    def rows(self) -> list[BenchRow]:
+    def measured(self) -> tuple[list[BenchRow], float]:
         """Growth with the number of features, the cost of checkpoints, and the second start.
+
+        And the seconds that explaining all of them took, which is the latest run then.
 
         A long run is not held against ten times one of some ten, for features differ more than
         runs do. With checkpoints and without take turns, or a slow spell would tell on one alone.
@@ -64,8 +64,7 @@ class ManyFeatures:
                     bare.append(self._explain(some))
         # Last, for `latest` is the whole run then.
         whole = self._explain(self.features)
-        self.seconds = whole.wall
-        return [self._checkpoint_share(kept, bare), *self._whole_rows(kept, whole)]
+        return [self._checkpoint_share(kept, bare), *self._whole_rows(kept, whole)], whole.wall
 
     def _checkpoint_share(self, kept: Sequence[_Clock], bare: Sequence[_Clock]) -> BenchRow:
         """What the short runs that were made both ways took longer with checkpoints."""

@@ -6,20 +6,19 @@ most texts there is nothing of that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphs.policies.symbolic.evidence import Evidence, Floats, weighted_mean
+from graphs.policies.symbolic.texts import SILENT
 from graphs.policies.symbolic.whereabouts import classes
 from tools.rules import Branch, Condition, Rule
 
-FAINT = 0.05
-"""Most that is said of the background: what is no louder is predicted to be inactive."""
 _SHARE = 0.1
-"""The same as a share of what the rule says loudest."""
+"""Most that is said of the background, as a share of what the rule says loudest; and no more than
+what is predicted to be inactive, `SILENT`."""
 _MOST = 4
 _LEAST = 0.0005
 """Share of the squared activation that a kind of tokens must explain."""
@@ -30,6 +29,27 @@ class _Kind(NamedTuple):
 
     condition: Condition
     here: NDArray[np.intp]
+    target: Floats
+    """Shape (n_here,), as the weights in the two halves of the sources."""
+    halves: tuple[Floats, Floats]
+
+    @property
+    def mean(self) -> float:
+        """Mean activation of these tokens."""
+        return weighted_mean(self.halves[0] + self.halves[1], self.target)
+
+    def gain(self, before: Floats, most: float) -> float:
+        """Squared error that each half's mean, `most` at most, takes away in the other.
+
+        Args:
+            before: what is predicted so far, shape (n_here,).
+            most: of what may be said.
+        """
+        gain = 0.0
+        for weight, other in (self.halves, self.halves[::-1]):
+            after = np.maximum(before, min(weighted_mean(other, self.target), most))
+            gain += float(weight @ ((self.target - before) ** 2 - (self.target - after) ** 2))
+        return gain
 
 
 def with_background(rule: Rule, evidence: Evidence) -> Rule:
@@ -41,13 +61,12 @@ def with_background(rule: Rule, evidence: Evidence) -> Rule:
     """
     predicted = rule.predict_windows(evidence.windows).astype(np.float64)
     kinds = _kinds(predicted == 0, evidence)
-    most = min(FAINT, _SHARE * rule.strength)
+    most = min(SILENT, _SHARE * rule.strength)
     found: list[Branch] = []
     while kinds and len(found) < _MOST:
-        gains = [_gain(kind.here, predicted, evidence, most) for kind in kinds]
+        gains = [kind.gain(predicted[kind.here], most) for kind in kinds]
         best = kinds.pop(int(np.argmax(gains)))
-        mean = weighted_mean(evidence.weight[best.here], evidence.target[best.here])
-        strength = round(min(mean, most), 3)
+        strength = round(min(best.mean, most), 3)
         if max(gains) < _LEAST * evidence.mass or not strength:
             break
         found.append(Branch(best.condition, strength))
@@ -56,16 +75,10 @@ def with_background(rule: Rule, evidence: Evidence) -> Rule:
 
 
 def _kinds(unsaid: NDArray[np.bool_], evidence: Evidence) -> list[_Kind]:
-    masks = ((kind, kind.mask(evidence.windows) & unsaid) for kind in classes())
-    return [_Kind(kind, np.flatnonzero(mask)) for kind, mask in masks if mask.any()]
-
-
-def _gain(here: NDArray[np.intp], predicted: Floats, evidence: Evidence, most: float) -> float:
-    """Squared error that the mean of one half of the sources takes away in the other, and back."""
-    target, before = evidence.target[here], predicted[here]
-    halves: Sequence[Floats] = [half[here] for half in evidence.halves]
-    gain = 0.0
-    for weight, other in (halves, halves[::-1]):
-        after = np.maximum(before, min(weighted_mean(other, target), most))
-        gain += float(weight @ ((target - before) ** 2 - (target - after) ** 2))
-    return gain
+    one, other = evidence.halves
+    places = ((kind, np.flatnonzero(kind.mask(evidence.windows) & unsaid)) for kind in classes())
+    return [
+        _Kind(kind, here, evidence.target[here], (one[here], other[here]))
+        for kind, here in places
+        if len(here)
+    ]
