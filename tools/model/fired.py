@@ -83,7 +83,7 @@ def fired_at_most(latents: Tensor, k: int) -> FiredLatents:
     if latents.device.type != "cpu":
         return _fired_by_topk(latents, k, torch.arange(len(latents), device=latents.device))
     table: NDArray[np.floating] = latents.numpy()
-    least = np.maximum(_least_of_top(table, k), np.finfo(table.dtype).smallest_subnormal)
+    least = np.maximum(least_of_top(table, k), np.finfo(table.dtype).smallest_subnormal)
     rows, columns = np.divmod(np.flatnonzero(table >= least[:, None]), table.shape[1])
     counts = np.bincount(rows, minlength=len(table))
     if (surplus := np.flatnonzero(counts > k)).size:
@@ -102,15 +102,22 @@ def fired_at_most(latents: Tensor, k: int) -> FiredLatents:
     return FiredLatents(*(torch.cat(both) for both in zip(found, rest, strict=True)))
 
 
-def _least_of_top(table: NDArray[np.floating], k: int) -> NDArray[np.floating]:
+def least_of_top(table: NDArray[np.floating], k: int) -> NDArray[np.floating]:
     """A number of which at least `k` entries of each row are no smaller; NaN for rows with NaN.
 
     The k-th largest of the maxima of groups is one, and is found in a fraction of the time.
+
+    Args:
+        table: shape (rows, width).
+        k: at most the width.
+
+    Returns:
+        Shape (rows,).
     """
     n, width = table.shape
     groups = width // _GROUP
     if width % _GROUP == 0 and groups >= 2 * k:
-        # torch reduces strided groups many at a time, which numpy does not.
+        # torch reduces strided groups many at a time, which numpy does not. A NaN stays one.
         table = torch.from_numpy(table).view(n, _GROUP, groups).amax(1).numpy()
     least = np.partition(table, table.shape[1] - k, axis=1)[:, table.shape[1] - k]
     return np.where(np.isnan(table).any(axis=1), np.nan, least)
