@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -19,6 +20,9 @@ PREFIX = "p"
 """What stands for a run that Python and others take for the prefix of a string, as in `rb""`."""
 START = 0
 """The state in which a text begins."""
+
+_MOST_KNOWN = 16_384
+"""Outlines that are remembered; few surfaces differ in theirs."""
 
 _RUNS = re.compile(r"[^\W_]+")
 _PREFIXES = frozenset({"b", "f", "r", "u", "br", "rb", "fr", "rf"})
@@ -56,18 +60,16 @@ class Automaton:
 
     def _steps(self, vocabulary: Vocabulary) -> list[bytes]:
         """For each surface the state after it by the state before it."""
-        known: dict[str, bytes] = {}
-        outlines = list(map(_outline, vocabulary))
-        for outline in outlines:
-            if outline not in known:
-                known[outline] = bytes(self._after(outline))
-        return [known[outline] for outline in outlines]
+        return [_after(self, _outline(surface)) for surface in vocabulary]
 
-    def _after(self, outline: str) -> list[int]:
-        states = list(range(self.states))
-        for char in outline:
-            states = [self.step(state, char) for state in states]
-        return states
+
+@lru_cache(maxsize=_MOST_KNOWN)
+def _after(automaton: Automaton, outline: str) -> bytes:
+    """The state behind an outline by the one before it; every text of experiments asks anew."""
+    states = list(range(automaton.states))
+    for char in outline:
+        states = [automaton.step(state, char) for state in states]
+    return bytes(states)
 
 
 def _outline(text: str) -> str:

@@ -12,7 +12,15 @@ import numpy as np
 from graphs.policies.protocols import Case, Dossier
 from graphs.policies.symbolic.drafts import FIRING, Workshop, drafts, silent_drafts
 from graphs.policies.symbolic.exploration import explored, leader
-from graphs.policies.symbolic.texts import Draft, Library, Site, expectation, read
+from graphs.policies.symbolic.texts import (
+    Draft,
+    Library,
+    Site,
+    TokenizedTexts,
+    expectations,
+    read,
+    readable,
+)
 from graphs.records import Design, Expectation, ExperimentKind, Hypothesis, Trial
 from tools.rules import Rule, rule_from_json
 
@@ -134,28 +142,32 @@ def _words(dossier: Dossier) -> tuple[list[str], list[str]]:
 
 
 def _candidates(workshop: Workshop) -> Iterator[Candidate]:
-    seen: set[str] = set()
-    for draft in drafts(workshop):
-        if draft.text in seen:
-            continue
-        seen.add(draft.text)
-        tokens = read(workshop.dossier.tokenization, draft)
-        predicted = expectation(workshop.rule, tokens) if tokens else None
-        if draft.ending is not None and expectation(workshop.rule, tokens[:-1]) == "active":
-            # It would fire before the token that it is about: nothing could be learnt of that.
-            continue
-        if predicted is not None:
-            disputed = _disagreement(workshop, tokens, predicted)
+    found = list(readable(workshop.dossier.tokenization, drafts(workshop)))
+    texts = TokenizedTexts.of([tokens for _, tokens in found])
+    # Of what would fire before the token that it is about, nothing could be learnt.
+    earlier = [tokens[:-1] if draft.ending is not None else () for draft, tokens in found]
+    fired = expectations(workshop.rule, TokenizedTexts.of(earlier))
+    others = [expectations(rival, texts) for rival in workshop.rivals]
+    partners = _partners(workshop, [draft for draft, _ in found])
+    for place, predicted in enumerate(expectations(workshop.rule, texts)):
+        if predicted is not None and fired[place] != "active":
+            draft, _ = found[place]
+            disputed = sum(said[place] not in (None, predicted) for said in others)
             kind = _kind(draft.kind, predicted, disputed)
-            partner = _partner(workshop, draft)
+            partner = partners.get(draft.original)
             yield Candidate(replace(draft, kind=kind), predicted, disputed, partner)
 
 
-def _partner(workshop: Workshop, draft: Draft) -> Trial | None:
-    """The unchanged text of a minimal pair, where the rule still says something of it."""
-    tokens = read(workshop.dossier.tokenization, Draft(draft.kind, draft.original, draft.purpose))
-    predicted = expectation(workshop.rule, tokens) if tokens else None
-    return Trial(text=draft.original, predicted=predicted) if predicted else None
+def _partners(workshop: Workshop, pairs: Sequence[Draft]) -> dict[str, Trial]:
+    """The unchanged texts of minimal pairs, where the rule still says something of them."""
+    unchanged = (Draft(pair.kind, pair.original, pair.purpose) for pair in pairs)
+    found = list(readable(workshop.dossier.tokenization, unchanged))
+    said = expectations(workshop.rule, TokenizedTexts.of([tokens for _, tokens in found]))
+    return {
+        draft.text: Trial(text=draft.text, predicted=predicted)
+        for (draft, _), predicted in zip(found, said, strict=True)
+        if predicted is not None
+    }
 
 
 def _kind(planned: ExperimentKind, predicted: Expectation, disputed: int) -> ExperimentKind:
@@ -167,20 +179,15 @@ def _kind(planned: ExperimentKind, predicted: Expectation, disputed: int) -> Exp
     return "near_miss" if disputed else "negative_control"
 
 
-def _disagreement(workshop: Workshop, tokens: Sequence[str], predicted: Expectation) -> int:
-    said = [expectation(rival, tokens) for rival in workshop.rivals]
-    return sum(other is not None and other != predicted for other in said)
-
-
 def _silent_candidates(workshop: Workshop) -> Iterator[Candidate]:
     """Texts that hold what is said not to fire, and nothing that a rival expects to fire."""
-    for draft in silent_drafts(workshop):
-        tokens = read(workshop.dossier.tokenization, draft)
-        if not tokens or expectation(workshop.rule, tokens) != "active":
-            continue
-        said = [expectation(rival, tokens) for rival in workshop.rivals[:2]]
-        if all(other != "active" for other in said):
-            yield Candidate(Draft("near_miss", draft.text, draft.purpose), "inactive", len(said))
+    found = list(readable(workshop.dossier.tokenization, silent_drafts(workshop)))
+    texts = TokenizedTexts.of([tokens for _, tokens in found])
+    others = [expectations(rival, texts) for rival in workshop.rivals[:2]]
+    for place, said in enumerate(expectations(workshop.rule, texts)):
+        if said == "active" and all(other[place] != "active" for other in others):
+            draft, _ = found[place]
+            yield Candidate(Draft("near_miss", draft.text, draft.purpose), "inactive", len(others))
 
 
 def _without_rule(

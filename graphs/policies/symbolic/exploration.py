@@ -11,7 +11,14 @@ from graphs.policies.symbolic.evidence import Evidence, tested_evidence
 from graphs.policies.symbolic.induction import worth
 from graphs.policies.symbolic.information import believed, most_telling
 from graphs.policies.symbolic.probes import probes, sweeps, swept_words
-from graphs.policies.symbolic.texts import Draft, Site, expectation, read, shortest_span
+from graphs.policies.symbolic.texts import (
+    Draft,
+    Site,
+    TokenizedTexts,
+    expectations,
+    readable,
+    shortest_span,
+)
 from graphs.records import Expectation
 from tools.rules import Rule, rule_from_json
 
@@ -52,7 +59,7 @@ def explored(workshop: Workshop, case: Case, room: int) -> list[Probe]:
     if not sites:
         return []
     swept = list(_swept(workshop, sites[0])) if first else []
-    drafts = list(_readable(workshop, probes(workshop, sites)))
+    drafts = list(readable(workshop.dossier.tokenization, probes(workshop, sites)))
     probed = _chosen(workshop, evidence, drafts, PROBED if first else PROBED_LATER)
     return [*probed, *swept][:room]
 
@@ -66,24 +73,15 @@ def _loudest(workshop: Workshop) -> Iterator[Site]:
 def _swept(workshop: Workshop, site: Site) -> Iterator[Probe]:
     span = shortest_span(workshop.rule, site)[:-1]
     words = swept_words(workshop)
-    for draft, tokens in _readable(workshop, sweeps(workshop, span, words)):
-        yield from _predicted(workshop.rule, draft, tokens)
+    found = list(readable(workshop.dossier.tokenization, sweeps(workshop, span, words)))
+    yield from _predicted(workshop.rule, found)
 
 
-def _readable(
-    workshop: Workshop, drafts: Iterator[Draft]
-) -> Iterator[tuple[Draft, tuple[str, ...]]]:
-    seen: set[str] = set()
-    for draft in drafts:
-        if draft.text not in seen and (tokens := read(workshop.dossier.tokenization, draft)):
-            seen.add(draft.text)
-            yield draft, tokens
-
-
-def _predicted(rule: Rule, draft: Draft, tokens: Sequence[str]) -> Iterator[Probe]:
-    predicted = expectation(rule, tokens)
-    if predicted is not None:
-        yield Probe(draft, predicted)
+def _predicted(rule: Rule, found: Sequence[tuple[Draft, tuple[str, ...]]]) -> Iterator[Probe]:
+    said = expectations(rule, TokenizedTexts.of([tokens for _, tokens in found]))
+    for (draft, _), predicted in zip(found, said, strict=True):
+        if predicted is not None:
+            yield Probe(draft, predicted)
 
 
 def _chosen(
@@ -95,4 +93,4 @@ def _chosen(
     """The drafts that tell most about the rule, its rivals and their variants."""
     rivals = believed([workshop.rule, *workshop.rivals[:2]], evidence)
     chosen = most_telling([tokens for _, tokens in drafts], rivals, count)
-    return [p for i in chosen for p in _predicted(workshop.rule, *drafts[i])]
+    return list(_predicted(workshop.rule, [drafts[index] for index in chosen]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,15 +73,52 @@ def read(tokenization: Tokenization, draft: Draft) -> tuple[str, ...]:
     return tokens if draft.ending in (None, tokens[-1]) else ()
 
 
+def readable(
+    tokenization: Tokenization, drafts: Iterable[Draft]
+) -> Iterator[tuple[Draft, tuple[str, ...]]]:
+    """Those of some drafts that can be used, each text once, with the tokens to be measured."""
+    seen: set[str] = set()
+    for draft in drafts:
+        if draft.text not in seen and (tokens := read(tokenization, draft)):
+            seen.add(draft.text)
+            yield draft, tokens
+
+
 def expectation(rule: Rule, tokens: Sequence[str]) -> Expectation | None:
     """What a rule predicts of a text's maximum; None where it says neither loud nor silent.
 
     A rule is held to its strongest claims: what it calls weak is neither active nor inactive.
     """
-    loudest = float(rule.predict(tokens).max(initial=0.0))
-    if loudest <= SILENT:
-        return "inactive"
-    return "active" if loudest >= ACTIVE_SHARE * rule.strength else None
+    (expected,) = expectations(rule, TokenizedTexts.of([tokens]))
+    return expected
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedTexts:
+    """Texts that several rules are held against."""
+
+    windows: Windows
+    lengths: tuple[int, ...]
+    """Of each text, in tokens."""
+
+    @classmethod
+    def of(cls, texts: Sequence[Sequence[str]]) -> TokenizedTexts:
+        """Some texts, each a sequence of token surfaces, which may be empty."""
+        return cls(Windows.of(texts), tuple(map(len, texts)))
+
+
+def expectations(rule: Rule, texts: TokenizedTexts) -> list[Expectation | None]:
+    """What `expectation` says of each of many texts, at a fraction of the time."""
+    lengths = np.array(texts.lengths)
+    loudest = np.zeros(len(lengths))
+    begins = (np.cumsum(lengths) - lengths)[lengths > 0]
+    if len(begins):
+        loudest[lengths > 0] = np.maximum.reduceat(rule.predict_windows(texts.windows), begins)
+    least = ACTIVE_SHARE * rule.strength
+    return [
+        "inactive" if loud <= SILENT else "active" if loud >= least else None
+        for loud in loudest.tolist()
+    ]
 
 
 class Library:
