@@ -70,7 +70,7 @@ def make_run(folder: Path, **changes: Any) -> Path:
     (folder / "corpus.txt").write_text("\n\n\n".join(t.replace("\n\n\n", "\n") for t in texts))
     content = {
         "subject": {"model": "model", "sae": {"path": "sae"}},
-        "corpus": {"source": "corpus.txt", "max_tokens": 3500},
+        "corpus": {"source": "corpus.txt", "max_tokens": 1800},
         "features": FEATURES,
         "budget": {"rounds": 2, "experiments": 24},
     }
