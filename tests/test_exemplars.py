@@ -56,8 +56,8 @@ def same(left: Exemplar, right: Exemplar) -> bool:
 
 def single(row: TokenStatistic) -> TokenStatistic:
     """The row in the precision that is stored: that of the activations themselves."""
-    mean, share = np.array([row.mean_activation, row.share], np.float32).tolist()
-    return replace(row, mean_activation=mean, share=share)
+    share: Any = pytest.approx(row.share, rel=1e-6)
+    return replace(row, mean_activation=float(np.float32(row.mean_activation)), share=share)
 
 
 # The store

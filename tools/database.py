@@ -25,7 +25,7 @@ UTC_STAMP = "TIMESTAMP DEFAULT (now() AT TIME ZONE 'UTC')"
 """Type of a column that says when its row was written. Without a time zone, for DuckDB's Python
 client needs a further package to read one with."""
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Version of the tables; raised whenever an older saesage could misread a newer file."""
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {

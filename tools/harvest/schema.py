@@ -32,7 +32,7 @@ EXEMPLAR_DDL: tuple[str, ...] = (
     """CREATE TABLE IF NOT EXISTS feature_tokens (
         harvest VARCHAR NOT NULL, feature INTEGER NOT NULL, token_ids INTEGER[] NOT NULL,
         n_present BIGINT[] NOT NULL, n_active BIGINT[] NOT NULL,
-        mean_activations FLOAT[] NOT NULL, shares FLOAT[] NOT NULL)""",
+        mean_activations FLOAT[] NOT NULL, total DOUBLE NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS harvest_census (
         harvest VARCHAR NOT NULL, windows INTEGER[] NOT NULL, n_proposed INTEGER NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS feature_census (
@@ -59,12 +59,12 @@ EXEMPLAR_DDL: tuple[str, ...] = (
     FROM ranked JOIN harvest_windows USING (harvest, number)
     JOIN spelt USING (harvest, number)""",
     """CREATE VIEW IF NOT EXISTS token_statistics AS
-    SELECT harvest, feature, rank, token_id, token, n_present, n_active, mean_activation, share
+    SELECT harvest, feature, rank, token_id, token, n_present, n_active, mean_activation,
+        mean_activation * n_present / total AS share
     FROM (
-        SELECT harvest, feature, unnest(range(1, len(token_ids) + 1))::INTEGER AS rank,
+        SELECT harvest, feature, total, unnest(range(1, len(token_ids) + 1))::INTEGER AS rank,
             unnest(token_ids) AS token_id, unnest(n_present) AS n_present,
-            unnest(n_active) AS n_active, unnest(mean_activations)::DOUBLE AS mean_activation,
-            unnest(shares)::DOUBLE AS share
+            unnest(n_active) AS n_active, unnest(mean_activations)::DOUBLE AS mean_activation
         FROM feature_tokens)
     JOIN harvest_tokens USING (harvest, token_id)""",
 )
@@ -77,7 +77,8 @@ looked at for a random draw; a feature with a row in `feature_statistics` has it
 from zero to its `highest` activation; features stored before the table was there have no row.
 `feature_exemplars` lists those of one split by band and rank: exemplar n is of `windows[n]`, and
 fires with `activations[ends[n - 1] + 1:ends[n]]` at the `places` (indices of tokens, from 0) there
-and nowhere else. `feature_tokens` lists tokens by share. `harvest_census.windows` is text common to
+and nowhere else. `feature_tokens` lists tokens by their
+share of the `total` activation. `harvest_census.windows` is text common to
 all features; `feature_census` says where one fires in the first `n_windows` of them, laid end to
 end: after so many tokens (`gaps`) from the place before, and by so many 31sts of its scale.
 """

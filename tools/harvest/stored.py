@@ -67,7 +67,7 @@ class StoredExemplars:
     def token_table(self, feature: int) -> Sequence[TokenStatistic]:
         """Tokens that carry the feature's activation on the propose split, most first."""
         records = self._database.array_records(
-            "SELECT token_ids, n_present, n_active, mean_activations, shares FROM feature_tokens "
+            "SELECT token_ids, n_present, n_active, mean_activations, total FROM feature_tokens "
             "WHERE harvest = ? AND feature = ?",
             [self._key, feature],
         )
@@ -136,8 +136,12 @@ class StoredExemplars:
         return windows
 
     def _token_rows(self, record: dict[str, Any]) -> list[TokenStatistic]:
-        ids, *measured = (values.tolist() for values in record.values())
-        return list(map(TokenStatistic, ids, self._tokens(ids), *measured))
+        ids: list[int] = record["token_ids"].tolist()
+        present, means = record["n_present"], record["mean_activations"].astype(np.float64)
+        shares = means * present / record["total"]
+        numbers = (present, record["n_active"], means, shares)
+        columns = (column.tolist() for column in numbers)
+        return list(map(TokenStatistic, ids, self._tokens(ids), *columns))
 
     def _tokens(self, token_ids: Iterable[int]) -> tuple[str, ...]:
         """The surfaces of these tokens; all of the harvest's are read when one is not known."""

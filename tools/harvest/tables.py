@@ -137,7 +137,7 @@ def _token_columns(kept: KeptFeatures, layout: SampleLayout) -> Columns:
         "n_present": _lists(bounds, n_present),
         "n_active": _lists(bounds, sums.counts),
         "mean_activations": _lists(bounds, (sums.sums / n_present).astype(np.float32)),
-        "shares": _lists(bounds, sums.shares.astype(np.float32)),
+        "total": sums.totals,
     }
 
 

@@ -35,7 +35,9 @@ class TokenSums:
     sums: NDArray[np.float64]
     """Shape (n_rows,): activation on all of them."""
     shares: NDArray[np.float64]
-    """Shape (n_rows,): of all the feature's activation, that on tokens left out included."""
+    """Shape (n_rows,): of the feature's total."""
+    totals: NDArray[np.float64]
+    """Shape (n_features,): all its activation, that on tokens left out included."""
 
     @classmethod
     def of(
@@ -62,11 +64,12 @@ class TokenSums:
         summed: Floats = np.bincount(cells, weights, n_features * width).astype(np.float64)
         held = np.flatnonzero(counts)
         owners, codes = np.divmod(held, width)
-        totals = np.bincount(owners, summed[held], minlength=n_features)
+        totals: Floats = np.bincount(owners, summed[held], n_features).astype(np.float64)
         order = np.lexsort((codes, -summed[held], owners))
         order = order[ranks(owners[order]) < TOKEN_TABLE_ROWS]
         held, owners, codes = held[order], owners[order], codes[order]
-        return cls(owners, codes, counts[held], summed[held], summed[held] / totals[owners])
+        shares = summed[held] / totals[owners]
+        return cls(owners, codes, counts[held], summed[held], shares, totals)
 
     def likeness(self, n_features: int, layout: SampleLayout) -> NDArray[np.float64]:
         """The summed share of the trigger tokens that a window holds.
