@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from graphs.policies.symbolic.evidence import CHANCE, PRICE, Floats
 from graphs.policies.symbolic.literals import OFFSETS, REACHES
 from graphs.policies.symbolic.tallies import (
+    FAR,
     FIRST,
     SECOND,
     Sums,
@@ -235,8 +236,10 @@ class Divisions:
         for code in self._telling_words(here, total):
             word = TokenIn((vocabulary[code],))
             conditions = [Before(word, 1, reach) for reach in REACHES]
-            masks = np.stack([self.tallies.within(code, reach)[here] for reach in REACHES])
-            yield from self._single(conditions, masks.astype(np.float64) @ columns, total)
+            since = self.tallies.since(code)[here]
+            near = np.flatnonzero(since < FAR)
+            sums = [columns[near[since[near] <= reach]].sum(axis=0) for reach in REACHES]
+            yield from self._single(conditions, np.stack(sums), total)
 
     def _telling_words(self, here: NDArray[np.intp], total: Sums) -> list[int]:
         windows = self.tallies.evidence.windows
@@ -280,6 +283,10 @@ def _telling(weight: Floats, loud: Floats, total: Sums, sign: float, most: int) 
     excess = (loud + mean) / (weight + 1) - mean
     telling = sign * weight * excess * np.abs(excess)
     found = np.flatnonzero(telling > 0)
+    if len(found) > most:
+        # Those that tie with the last one are kept: the first of equals is taken.
+        least = np.partition(telling[found], len(found) - most)[len(found) - most]
+        found = found[telling[found] >= least]
     return found[np.argsort(-telling[found], kind="stable")[:most]]
 
 

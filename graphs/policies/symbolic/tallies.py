@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphs.policies.symbolic.evidence import Evidence, Floats
-from graphs.policies.symbolic.literals import OFFSETS, affixes, affixes_of
+from graphs.policies.symbolic.literals import OFFSETS, REACHES, affixes, affixes_of
 from graphs.policies.symbolic.whereabouts import classes, whereabouts
-from tools.rules import CLASSES, Affix, Condition, Mask, Windows, fold
+from tools.rules import CLASSES, Affix, Condition, Windows, fold
 from tools.rules.spelling import spelling
 
 Sums = Floats
@@ -21,7 +21,8 @@ FIRST, SECOND = 0, 2
 """Where the sums of each half begin."""
 CERTAINTY = 1.25
 """Standard errors over documents by which a gain must exceed chance."""
-_FAR = 255
+FAR = 255
+"""Tokens since something that was seen too long ago to be looked at, or never."""
 _REMEMBERED = 65_536
 """Surfaces whose classes are remembered: features share most of them."""
 
@@ -163,11 +164,11 @@ class Tallies:
         gains = np.bincount(evidence.source[here] + 1, evidence.weight[here] * gained)
         return float(gains.sum() - CERTAINTY * np.sqrt(gains @ gains))
 
-    def within(self, code: int, reach: int) -> Mask:
-        """Tokens with a certain surface among the `reach` tokens before them."""
+    def since(self, code: int) -> NDArray[np.uint8]:
+        """How many tokens before each token a surface was last seen; `FAR` if it was not near."""
         if code not in self._distances:
             self._distances[code] = _distances(self.evidence.windows, code)
-        return self._distances[code] <= reach
+        return self._distances[code]
 
     def _by_word(self, here: NDArray[np.intp]) -> Sums:
         return _summed(self.spelling.codes[here], self.columns[here], len(self.spelling.words))
@@ -183,12 +184,13 @@ def _summed(codes: NDArray[np.int64], columns: Sums, size: int) -> Sums:
 
 
 def _distances(windows: Windows, code: int) -> NDArray[np.uint8]:
-    """How many tokens before each token a surface was last seen; 255 for far or never."""
-    numbers = np.arange(len(windows))
-    latest = np.maximum.accumulate(np.where(windows.codes == code, numbers, -1))
-    latest = np.concatenate([[-1], latest[:-1]])
-    distance = np.where(latest >= windows.starts, numbers - latest, _FAR)
-    return np.minimum(distance, _FAR).astype(np.uint8)
+    distance = np.full(len(windows), FAR, np.uint8)
+    seen = np.flatnonzero(windows.codes == code)
+    # The nearest has the last word.
+    for reach in range(max(REACHES), 0, -1):
+        after = seen[seen < len(windows) - reach] + reach
+        distance[after[windows.positions[after] >= reach]] = reach
+    return distance
 
 
 def _class_table(vocabulary: Sequence[str]) -> Floats:
