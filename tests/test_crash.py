@@ -60,7 +60,7 @@ def test_interrupted_politely(
     for part in (2, 4, 8, 16):
         database = tmp_path / f"stopped-{part}.duckdb"
         command = ["explain", str(config), "--db", str(database)]
-        code = crash_server.run(*command, name="SIGINT", after=whole.seconds / part)
+        code = crash_server.run(*command, name="SIGTERM", after=whole.seconds / part)
         if code == EXIT_INTERRUPTED:
             break
     assert code == EXIT_INTERRUPTED

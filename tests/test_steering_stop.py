@@ -78,8 +78,7 @@ def test_one_finishes_the_step_and_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    # SIGINT comes first in the other tests.
-    running.hear(signal.SIGTERM)
+    running.hear(signal.SIGINT)
     running.go.touch()
     _, err = running.process.communicate(timeout=60)
     assert running.process.returncode == EXIT_INTERRUPTED

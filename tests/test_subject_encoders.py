@@ -216,14 +216,15 @@ def test_the_k_largest_are_those_that_torch_picks(width: int, seed: int) -> None
 
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("n_features", [1, 2, 5, 40])
+@pytest.mark.parametrize("width", [48, 1536])
 def test_ranks_counted_out_are_those_that_torch_finds(
-    n_features: int, ties: bool, monkeypatch: pytest.MonkeyPatch
+    width: int, n_features: int, ties: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Few features and many, with and without ties at the edge, NaN and infinities."""
-    sae = make_sae(WIDTH, 48, "blocks.0.hook_resid_pre", "topk")
+    sae = make_sae(WIDTH, width, "blocks.0.hook_resid_pre", "topk")
     encoder = build_encoder(sae)
     random = torch.Generator().manual_seed(n_features)
-    latents = torch.randn(200, 48, generator=random) - 1
+    latents = torch.randn(200, width, generator=random) - 1
     latents = (latents * 2).round() / 2 if ties else latents
     latents[3], latents[4] = 0, -torch.inf
     latents[5, 7], latents[6, 9] = torch.nan, torch.inf
@@ -233,7 +234,7 @@ def test_ranks_counted_out_are_those_that_torch_finds(
     assert (dense > 0).any()
     hidden, keep = torch.zeros(200, 1, WIDTH), torch.ones(200, 1, dtype=torch.bool)
     for start in range(0, 48, n_features):
-        features = range(start, min(48, start + n_features))
+        features = range(start, min(width, start + n_features))
         found = encoder.encode(hidden, keep, features)
         torch.testing.assert_close(found, dense[:, features], atol=0, rtol=0, equal_nan=True)
 

@@ -15,11 +15,21 @@ from graphs.policies.symbolic.drafts import Workshop
 from graphs.policies.symbolic.evidence import Evidence
 from graphs.policies.symbolic.exploration import PROBED, explored
 from graphs.policies.symbolic.information import Believed, believed, most_telling
+from graphs.policies.symbolic.literals import REACHES
 from graphs.policies.symbolic.probes import SWEEPS, swept_words
-from graphs.policies.symbolic.texts import Library
+from graphs.policies.symbolic.tallies import Tallies
+from graphs.policies.symbolic.texts import (
+    Draft,
+    Library,
+    TokenizedTexts,
+    expectation,
+    expectations,
+    readable,
+)
 from graphs.policies.symbolic.variants import improved, variants
 from graphs.records import Conclusion, Hypothesis
 from tests.test_symbolic import case_of, dossier_of, hypothesis, tiny
+from tests.test_symbolic_planted import FEATURES
 from tools.activations import SubjectInfo
 from tools.rules import (
     AllOf,
@@ -194,3 +204,46 @@ def loudest(said: Conclusion | Hypothesis) -> dict[str, Any]:
     """The first branch: a conclusion may add a faint background."""
     assert said.rule
     return said.rule["branches"][0]
+
+
+# Texts
+
+
+def test_many_texts_are_held_against_a_rule_as_each_is_alone() -> None:
+    rule = Rule((Branch(TokenIn(("a",)), 1.0), Branch(Before(TokenIn(("b",)), 1, 2), 0.5)))
+    texts = [(), ("a",), (), (), ("b", "c"), ("c", "c", "b"), ("b", "c", "a"), ()]
+    alone = [expectation(rule, text) for text in texts]
+    assert alone == [
+        "inactive",
+        "active",
+        *["inactive"] * 2,
+        None,
+        "inactive",
+        "active",
+        "inactive",
+    ]
+    assert expectations(rule, TokenizedTexts.of(texts)) == alone
+    assert expectations(rule, TokenizedTexts.of([])) == []
+
+
+def test_a_text_is_taken_once_and_with_the_ending_that_it_has() -> None:
+    drafts = [
+        Draft("positive", "a return", "cannot be used", ending=" import"),
+        Draft("minimal_pair", "a return", "can be", ending=" return"),
+        Draft("near_miss", "a return", "comes too late"),
+    ]
+    [(draft, tokens)] = readable(dossier_of(list(FEATURES)[0]).tokenization, drafts)
+    assert draft.purpose == "can be"
+    assert tokens[-1] == " return"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_words_near_before_are_found_where_the_condition_finds_them(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    texts = [random.choice(list("abcd."), size=n).tolist() for n in random.integers(1, 40, 12)]
+    evidence = tiny(texts, random.random(sum(map(len, texts))).tolist())
+    tallies = Tallies(evidence)
+    for code, word in enumerate(evidence.windows.vocabulary):
+        for reach in REACHES:
+            mask = Before(TokenIn((word,)), 1, reach).mask(evidence.windows)
+            assert ((tallies.since(code) <= reach) == mask).all()

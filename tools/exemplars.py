@@ -95,7 +95,8 @@ class TokenStatistic:
     mean_activation: float
     """Mean over all occurrences, silent ones included."""
     share: float
-    """Share of the feature's summed activation that falls on this token, in [0, 1]."""
+    """Share of the feature's summed activation that falls on this token, in [0, 1] but for
+    rounding."""
 
 
 class ExemplarSource(Protocol):

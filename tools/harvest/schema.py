@@ -77,8 +77,8 @@ looked at for a random draw; a feature with a row in `feature_statistics` has it
 from zero to its `highest` activation; features stored before the table was there have no row.
 `feature_exemplars` lists those of one split by band and rank: exemplar n is of `windows[n]`, and
 fires with `activations[ends[n - 1] + 1:ends[n]]` at the `places` (indices of tokens, from 0) there
-and nowhere else. `feature_tokens` lists tokens by their
-share of the `total` activation. `harvest_census.windows` is text common to
-all features; `feature_census` says where one fires in the first `n_windows` of them, laid end to
-end: after so many tokens (`gaps`) from the place before, and by so many 31sts of its scale.
+and nowhere else. `feature_tokens` lists tokens by their share of the `total` activation.
+`harvest_census.windows` is text common to all features; `feature_census` says where one fires in
+the first `n_windows` of them, laid end to end: after so many tokens (`gaps`) from the place before,
+and by so many 31sts of its scale.
 """

@@ -38,8 +38,8 @@ _FULL_ENCODE_FLOATS = 2**26
 _COUNTED_PER_TOKEN = 2
 """Latents of a token whose rank is counted out; for more, finding the k largest costs less."""
 
-_TOKENS_PER_COUNTED = 2
-"""Where fewer have a latent to be counted, counting costs less than finding who can be left out."""
+_TOKENS_PER_LATENT = 2
+"""With less than a latent to count in so many tokens, counting costs less than leaving some out."""
 
 _COLUMNS: dict[type, tuple[str, ...]] = {
     StandardSAE: ("b_enc",),
@@ -197,7 +197,7 @@ class TopKEncoder(FullEncoder):
 
     def _picked(self, tokens: Tensor, index: Tensor) -> Tensor:
         """Some latents, those that are not among the largest of their token at 0."""
-        latents = self._latents(tokens).detach()
+        latents = self._latents(tokens)
         asked = self._promising(latents, torch.relu(latents[:, index]))
         rows, columns = asked.nonzero(as_tuple=True)
         if len(rows) <= _COUNTED_PER_TOKEN * len(tokens):
@@ -213,8 +213,9 @@ class TopKEncoder(FullEncoder):
 
     def _promising(self, latents: Tensor, asked: Tensor) -> Tensor:
         """`asked` without most that are not among the largest, where that saves counting."""
-        is_much = int(asked.count_nonzero()) * _TOKENS_PER_COUNTED > len(asked)
-        if not is_much or asked.device.type != "cpu":
+        if asked.device.type != "cpu":
+            return asked
+        if int(asked.count_nonzero()) * _TOKENS_PER_LATENT <= len(asked):
             return asked
         least = torch.from_numpy(least_of_top(latents.numpy(), self._k))
         # A NaN is below nothing, and stays.
@@ -222,13 +223,14 @@ class TopKEncoder(FullEncoder):
 
     def _outranked_by_few(self, latents: Tensor, rows: Tensor, values: Tensor) -> Tensor | None:
         """Which of `values`, found in `rows`, are among the k largest; None if a tie decides."""
-        # Told by what is not above: a NaN is not below it, and ranks first for torch too. In place,
-        # for counting floats takes a third of the time of counting booleans.
-        width = latents.shape[1]
-        n_above = width - latents[rows].le_(values[:, None]).sum(dim=1)
+        # Told by what is not above: a NaN is not below it, and ranks first for torch too. In place:
+        # floats are counted in a third of the time of booleans, and in float32 exactly.
+        width, exact = latents.shape[1], torch.float32
+        n_above = width - latents[rows].le_(values[:, None]).sum(dim=1, dtype=exact)
         is_largest = (n_above < self._k) | values.isnan()
-        n_below = latents[rows[is_largest]].lt_(values[is_largest, None]).sum(dim=1)
-        return None if bool((width - n_below > self._k).any()) else is_largest
+        level = latents[rows[is_largest]].lt_(values[is_largest, None])
+        is_tied = width - level.sum(dim=1, dtype=exact) > self._k
+        return None if bool(is_tied.any()) else is_largest
 
     def fire(self, hidden: Tensor, keep: Tensor, features: Sequence[int]) -> FiredLatents:
         """See `Encoder`."""
@@ -251,7 +253,8 @@ class TopKEncoder(FullEncoder):
         latents += self._topk.b_enc
         if self._scale is not None:
             latents *= self._scale
-        return latents
+        # numpy looks at them, and takes none that gradients could be asked of.
+        return latents.detach()
 
 
 class SequenceEncoder:

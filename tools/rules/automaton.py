@@ -21,8 +21,8 @@ PREFIX = "p"
 START = 0
 """The state in which a text begins."""
 
-_MOST_KNOWN = 16_384
-"""Outlines that are remembered; few surfaces differ in theirs."""
+_MOST_KNOWN = 65_536
+"""Outlines that are remembered, of each automaton apart; few surfaces differ in theirs."""
 
 _RUNS = re.compile(r"[^\W_]+")
 _PREFIXES = frozenset({"b", "f", "r", "u", "br", "rb", "fr", "rf"})

@@ -146,11 +146,11 @@ def _candidates(workshop: Workshop) -> Iterator[Candidate]:
     texts = TokenizedTexts.of([tokens for _, tokens in found])
     # Of what would fire before the token that it is about, nothing could be learnt.
     earlier = [tokens[:-1] if draft.ending is not None else () for draft, tokens in found]
-    fired = expectations(workshop.rule, TokenizedTexts.of(earlier))
+    too_early = expectations(workshop.rule, TokenizedTexts.of(earlier))
     others = [expectations(rival, texts) for rival in workshop.rivals]
     partners = _partners(workshop, [draft for draft, _ in found])
     for place, predicted in enumerate(expectations(workshop.rule, texts)):
-        if predicted is not None and fired[place] != "active":
+        if predicted is not None and too_early[place] != "active":
             draft, _ = found[place]
             disputed = sum(said[place] not in (None, predicted) for said in others)
             kind = _kind(draft.kind, predicted, disputed)

@@ -165,7 +165,7 @@ class Tallies:
         return float(gains.sum() - CERTAINTY * np.sqrt(gains @ gains))
 
     def since(self, code: int) -> NDArray[np.uint8]:
-        """How many tokens before each token a surface was last seen; `FAR` if it was not near."""
+        """How many tokens before each one a surface was last seen, or `FAR`; shape (n_tokens,)."""
         if code not in self._distances:
             self._distances[code] = _distances(self.evidence.windows, code)
         return self._distances[code]
