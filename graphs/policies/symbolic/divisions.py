@@ -153,14 +153,22 @@ class Divisions:
         )
 
     def _others(self, here: NDArray[np.intp], tally: Tally) -> Iterator[Division]:
-        pool = self.tallies
+        # Whatever a tree may speak of, it begins with all tokens.
+        once = self.tallies.once
         if self._spoken.kinds:
-            yield from self._single(pool.kinds, pool.kind_table @ tally.own, tally.total)
+            yield from once("kinds", here, lambda: list(self._kinds(tally)))
         if self._spoken.context:
-            yield from self._single(pool.whereabouts, tally.placed, tally.total)
-            for offset, sums in zip(OFFSETS, tally.before, strict=True):
-                yield from self._before(offset, sums, tally.total)
-            yield from self._words(here, tally.total)
+            yield from once("context", here, lambda: list(self._context(here, tally)))
+
+    def _kinds(self, tally: Tally) -> Iterator[Division]:
+        pool = self.tallies
+        return self._single(pool.kinds, pool.kind_table @ tally.own, tally.total)
+
+    def _context(self, here: NDArray[np.intp], tally: Tally) -> Iterator[Division]:
+        yield from self._single(self.tallies.whereabouts, tally.placed, tally.total)
+        for offset, sums in zip(OFFSETS, tally.before, strict=True):
+            yield from self._before(offset, sums, tally.total)
+        yield from self._words(here, tally.total)
 
     def _before(self, offset: int, sums: Sums, total: Sums) -> Iterator[Division]:
         def before(condition: Condition) -> Condition:

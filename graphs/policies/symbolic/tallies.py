@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from graphs.policies.symbolic.literals import OFFSETS, REACHES, affixes, affixes
 from graphs.policies.symbolic.whereabouts import classes, whereabouts
 from tools.rules import CLASSES, Affix, Condition, Windows, fold
 from tools.rules.spelling import spelling
+
+T = TypeVar("T")
 
 Sums = Floats
 """Shape (..., 4): weight and weighted activation in each of the two halves of the sources."""
@@ -130,6 +132,15 @@ class Tallies:
         everything = np.arange(len(windows))
         self.everything = everything, self.of(everything)
         """All tokens, and the sums over them."""
+        self._of_everything: dict[str, Any] = {}
+
+    def once(self, name: str, here: NDArray[np.intp], find: Callable[[], T]) -> T:
+        """What `find` gives for the tokens `here`; if they are all, it is asked once for a name."""
+        if here is not self.everything[0]:
+            return find()
+        if name not in self._of_everything:
+            self._of_everything[name] = find()
+        return self._of_everything[name]
 
     def of(self, here: NDArray[np.intp]) -> Tally:
         """Sums over the tokens of these indices."""
