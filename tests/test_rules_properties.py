@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from tests.rule_cases import RuleMaker
-from tools.rules import Condition, Windows, condition_from_json, rule_from_json
+from tools.rules import (
+    Condition,
+    Enclosure,
+    Inside,
+    Windows,
+    condition_from_json,
+    rule_from_json,
+)
 
 SEEDS = range(24)
 
@@ -34,6 +42,17 @@ def test_a_batch_of_windows_is_read_as_each_alone(seed: int) -> None:
             together, rule_from_json(rule.to_json()).predict_windows(Windows.of(texts))
         )
         assert ((together >= 0) & (together <= 1)).all()
+
+
+@pytest.mark.parametrize("what", get_args(Enclosure))
+def test_many_windows_are_read_side_by_side_as_one_by_one(what: Enclosure) -> None:
+    random = np.random.default_rng(0)
+    surfaces = [*"ab \n#'\"/*()[]{}\\", "\n\n", ' "', "//", '"""', "\u201c", "\u201d"]
+    texts = [random.choice(surfaces, size=n).tolist() for n in random.integers(1, 60, 300)]
+    together = Inside(what).mask(Windows.of(texts))
+    alone = [Inside(what).mask(Windows.of([tokens])) for tokens in texts]
+    assert together.any()
+    assert np.array_equal(together, np.concatenate(alone))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

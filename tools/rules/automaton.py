@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ PREFIX = "p"
 """What stands for a run that Python and others take for the prefix of a string, as in `rb""`."""
 START = 0
 """The state in which a text begins."""
+
+_SIDE_BY_SIDE = 128
+"""Windows from which on all of them are read at once, token by token."""
 
 _MOST_KNOWN = 65_536
 """Outlines that are remembered, of each automaton apart; few surfaces differ in theirs."""
@@ -40,16 +43,29 @@ class Automaton:
     def before(self, windows: Windows) -> NDArray[np.uint8]:
         """The state before each token; shape (n_tokens,)."""
         after = windows.vocabulary.table(self, self._steps)
-        # A text goes from state to state one token after another: nothing is gained by arrays.
-        begins = np.flatnonzero(windows.positions == 0).tolist()
-        codes: list[int] = windows.codes.tolist()
+        begins = np.flatnonzero(windows.positions == 0)
+        if len(begins) < _SIDE_BY_SIDE:
+            return self._one_by_one(windows.codes, begins, after)
+        found = np.zeros(len(windows), np.uint8)
+        lengths = np.diff(begins, append=len(windows))
+        longest = np.argsort(-lengths, kind="stable")
+        begins, lengths = begins[longest], lengths[longest]
+        states = np.zeros(len(begins), np.uint8)
+        for place in range(lengths[0] - 1):
+            here = begins[: np.searchsorted(-lengths, -place - 1)] + place
+            states = after[windows.codes[here], states[: len(here)]]
+            found[here + 1] = states
+        return found
+
+    def _one_by_one(
+        self, codes: NDArray[np.int64], begins: NDArray[np.intp], after: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """The same where there are few windows: arrays would be longer in the making."""
         found = bytearray()
-        for begin, end in pairwise([*begins, len(codes)]):
-            found += bytes(
-                accumulate(
-                    codes[begin : end - 1], lambda state, code: after[code][state], initial=START
-                )
-            )
+        steps = [row.tobytes() for row in after]
+        for window in np.split(codes, begins)[1:]:
+            some: list[int] = window[:-1].tolist()
+            found += bytes(accumulate(some, lambda state, code: steps[code][state], initial=START))
         return np.frombuffer(found, dtype=np.uint8)
 
     def through(self, text: str, state: int) -> int:
@@ -58,9 +74,10 @@ class Automaton:
             state = self.step(state, char)
         return state
 
-    def _steps(self, vocabulary: Vocabulary) -> list[bytes]:
-        """For each surface the state after it by the state before it."""
-        return [_after(self, _outline(surface)) for surface in vocabulary]
+    def _steps(self, vocabulary: Vocabulary) -> NDArray[np.uint8]:
+        """The state after each surface by the state before it; shape (n_surfaces, n_states)."""
+        rows = b"".join(_after(self, _outline(surface)) for surface in vocabulary)
+        return np.frombuffer(rows, np.uint8).reshape(len(vocabulary), self.states)
 
 
 @lru_cache(maxsize=_MOST_KNOWN)
