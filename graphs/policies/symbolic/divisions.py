@@ -171,10 +171,7 @@ class Divisions:
         yield from self._words(here, tally.total)
 
     def _before(self, offset: int, sums: Sums, total: Sums) -> Iterator[Division]:
-        def before(condition: Condition) -> Condition:
-            return Before(condition, offset, offset)
-
-        classes = [before(condition) for condition in self.tallies.classes]
+        classes = [Before(condition, offset, offset) for condition in self.tallies.classes]
         yield from self._single(classes, self.tallies.class_table @ sums, total)
         yield from self._sets(
             sums,
@@ -183,7 +180,7 @@ class Divisions:
             self._chance,
             lambda n: 1 + n,
             self.tallies.evidence.windows.vocabulary,
-            lambda tokens: before(_tokens(tokens)),
+            lambda tokens: Before(_tokens(tokens), offset, offset),
         )
 
     def _single(
