@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evaluation.bench.harvest_subject import demo_sample, demo_subject, harvest_all, random_sae
+from evaluation.resident import forget_peak, peak, resident
 from tools.harvest.sampling import CorpusSample
 from tools.subject import LoadedSubject
 
 TOKENS = 100_000
-_STATUS = Path("/proc/self/status")
-_RESET_PEAK = Path("/proc/self/clear_refs")
 
 
 class Cost(NamedTuple):
@@ -51,17 +50,11 @@ def main() -> None:
 
 
 def _cost(subject: LoadedSubject, sample: CorpusSample, folder: Path) -> Cost:
-    before = _mebibytes("VmRSS")
-    # 5 asks Linux to forget the highest resident size so far.
-    _RESET_PEAK.write_text("5")
+    before = resident()
+    forget_peak()
     start = time.perf_counter()
     harvest_all(subject, sample, folder)
-    return Cost(time.perf_counter() - start, _mebibytes("VmHWM") - before)
-
-
-def _mebibytes(field: str) -> float:
-    lines = (line.split() for line in _STATUS.read_text().splitlines())
-    return next(int(line[1]) for line in lines if line[0] == f"{field}:") / 1024
+    return Cost(time.perf_counter() - start, peak() - before)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from evaluation import planted_sae
 from evaluation.comparison import compare_run
 from evaluation.comparison.tables import print_comparison
 from evaluation.evaluate import Request, evaluate_run
+from evaluation.resident import forget_peak, peak
 from evaluation.results.further import Effort, further_figures
 from evaluation.results.parquet import write_scores
 from evaluation.results.readme import with_block
@@ -74,8 +75,9 @@ def _results(
         initialise(database, SCORE_DDL)
         run = RunStore(database).open(config)
         with ProgressReporter(console) as reporter:
+            forget_peak()
             finish_run(database, run, reporter)
-            effort = Effort.after(time.monotonic() - start)
+            effort = Effort(time.monotonic() - start, peak() / 1024)
             evaluate_run(database, run, request, reporter)
         comparison = compare_run(database, run)
         further = further_figures(database, run, name, effort)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -41,12 +40,7 @@ class Effort:
 
     seconds: float
     gibibytes: float
-    """The most memory that the process has held."""
-
-    @classmethod
-    def after(cls, seconds: float) -> Effort:
-        """With the most memory that this process has held until now, on Linux."""
-        return cls(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+    """The most memory that the process held meanwhile."""
 
 
 def further_figures(database: Database, run: Run, subject: str, effort: Effort) -> list[Result]:
