@@ -38,7 +38,7 @@ def test_kill_and_resume(
     crash_server: CrashServer, config: Path, tmp_path: Path, whole: Whole
 ) -> None:
     # Early ones: a run is killed several times, each time from where it was resumed.
-    moments, latest = random.Random(0), 0.6 * whole.seconds
+    moments, latest = random.Random(0), 0.5 * whole.seconds
     kills = 0
     for trial in itertools.count():
         if kills >= KILLS:
