@@ -15,7 +15,8 @@ from tests.llm_server.scientist import scientist
 from tools.llm import sending
 from tools.llm.failures import Server
 
-PLANTED = "planted-7c1e5a90d4b26f38"
+PLANTED = "planted-kq7zv5my0twrjx3p"
+"""Not of hexadecimal digits: hashes are shown, and one may hold any four of them."""
 
 
 @pytest.fixture(autouse=True)
