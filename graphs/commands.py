@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ import typer
 
 from graphs.live.commands import DEFAULT_PORT, Port, Watch, WatchCommand, watched
 from tools.errors import ConfigError, SaesageError
+from tools.lasting import import_lasting
 
 if TYPE_CHECKING:
     from graphs.config import RunConfig
@@ -231,7 +231,7 @@ def export(
 def warm_up() -> None:
     """Import torch and sae-lens in the background, while the command checks its input."""
     threading.Thread(
-        target=importlib.import_module, args=("tools.subject",), name=WARM_UP, daemon=True
+        target=import_lasting, args=("tools.subject",), name=WARM_UP, daemon=True
     ).start()
 
 

@@ -89,7 +89,9 @@ class Census:
         return int(self.text.starts[self.n_windows])
 
 
-def levels_of(activations: NDArray[np.floating], scale: float) -> NDArray[np.uint8]:
-    """Activations above zero in steps; the scale must be positive too."""
+def levels_of(
+    activations: NDArray[np.floating], scale: float | NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """Activations above zero in steps; the scale, or that of each, must be positive too."""
     steps = np.rint(activations.astype(np.float64) / scale * STEPS)
     return np.clip(steps, 1, STEPS).astype(np.uint8)

@@ -20,6 +20,8 @@ from evaluation.bench.rules import rule_rows
 from evaluation.bench.several_saes import several_saes_rows
 from evaluation.bench.startup import startup_rows
 from evaluation.bench.storage import storage_rows
+from tools.heaps import share_heaps
+from tools.lasting import import_lasting
 
 BENCHMARKS: Mapping[str, Callable[[], Sequence[BenchRow]]] = {
     "startup": startup_rows,
@@ -40,6 +42,9 @@ def main() -> None:
     names: list[str] = parser.parse_args().names
     if unknown := set(names) - set(BENCHMARKS):
         parser.error(f"no benchmark {sorted(unknown)[0]!r}; there are {', '.join(BENCHMARKS)}")
+    # As every saesage process begins.
+    share_heaps()
+    import_lasting("tools.subject")
     console = Console()
     for name in names or BENCHMARKS:
         console.print(f"measuring {name} ...", style="dim")

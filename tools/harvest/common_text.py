@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.census import levels_of
-from tools.harvest.firing_table import Firings
 from tools.harvest.layout import SampleLayout
 
 CENSUS_TOKENS = 150_000
@@ -20,9 +19,12 @@ _SEED = 0xCE45
 
 
 class Counted(NamedTuple):
-    """A census without its text; see `Census`."""
+    """The censuses of some features, without their text; see `Census`."""
 
-    n_windows: int
+    n_windows: NDArray[np.int64]
+    """Shape (n_features,)."""
+    bounds: NDArray[np.int64]
+    """Shape (n_features + 1,): where the firings of each feature begin."""
     places: NDArray[np.int32]
     levels: NDArray[np.uint8]
 
@@ -50,21 +52,43 @@ class CommonText:
         self._place_of = np.full(len(layout.split_of), -1)
         self._place_of[self.windows] = np.arange(len(self.windows))
 
-    def count(self, firings: Firings, scale: float) -> Counted:
-        """What of a feature's firings falls in the common text."""
-        window = self._layout.window_of[firings.places]
-        number = self._place_of[window]
-        inside = number >= 0
-        window, number = window[inside], number[inside]
-        places = firings.places[inside] - self._layout.starts[window] + self.starts[number]
-        order = np.argsort(places)
-        n_windows = self._looked_at(np.sort(number))
-        kept = order[places[order] < self.starts[n_windows]]
-        levels = levels_of(firings.values[inside][kept], scale)
-        return Counted(n_windows, places[kept].astype(np.int32), levels)
+    def count(
+        self,
+        owners: NDArray[np.int64],
+        places: NDArray[np.int32],
+        values: NDArray[np.float32],
+        scales: NDArray[np.float64],
+    ) -> Counted:
+        """What of the firings of some features falls in the common text.
 
-    def _looked_at(self, numbers: NDArray[np.intp]) -> int:
-        """How many windows hold CENSUS_FIRINGS firings at most, or a single one."""
-        if len(numbers) <= CENSUS_FIRINGS:
-            return len(self.windows)
-        return max(1, int(numbers[CENSUS_FIRINGS]))
+        Args:
+            owners: shape (n_firings,): number of the feature, ascending.
+            places: shape (n_firings,): tokens of the sample.
+            values: shape (n_firings,): activations.
+            scales: shape (n_features,).
+        """
+        window = self._layout.window_of[places]
+        inside = np.flatnonzero(self._place_of[window] >= 0)
+        window, owners = window[inside], owners[inside]
+        number = self._place_of[window]
+        here = places[inside] - self._layout.starts[window] + self.starts[number]
+        order = np.argsort(owners * self.starts[-1] + here)
+        owners, number, here = owners[order], number[order], here[order]
+        n_windows = self._looked_at(np.searchsorted(owners, np.arange(len(scales) + 1)), number)
+        kept = np.flatnonzero(here < self.starts[n_windows[owners]])
+        owners = owners[kept]
+        return Counted(
+            n_windows,
+            np.searchsorted(owners, np.arange(len(scales) + 1)),
+            here[kept].astype(np.int32),
+            levels_of(values[inside[order[kept]]], scales[owners]),
+        )
+
+    def _looked_at(
+        self, bounds: NDArray[np.int64], numbers: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """How many windows hold CENSUS_FIRINGS firings of a feature at most, or a single one."""
+        n_windows = np.full(len(bounds) - 1, len(self.windows))
+        often = np.diff(bounds) > CENSUS_FIRINGS
+        n_windows[often] = np.maximum(1, numbers[bounds[:-1][often] + CENSUS_FIRINGS])
+        return n_windows

@@ -179,7 +179,7 @@ class Harvest:
     def measured(self, feature: int) -> FeatureHarvest:
         """Everything that is kept of one feature."""
         kept = self._keep(([feature], self._firings([feature])))
-        numbers = kept.statistics
+        numbers, counted = kept.statistics, kept.counted
         return FeatureHarvest(
             statistics=FeatureStatistics(
                 feature=feature,
@@ -191,7 +191,9 @@ class Harvest:
             ),
             exemplars=tuple(self._exemplars(kept)),
             token_table=tuple(self._token_table(kept)),
-            census=Census(self.census_text, *kept.counted[0]),
+            census=Census(
+                self.census_text, int(counted.n_windows[0]), counted.places, counted.levels
+            ),
         )
 
     def statistics(self, feature: int) -> FeatureStatistics:

@@ -41,8 +41,7 @@ class KeptFeatures:
     """Of the propose split."""
     choice: Choice
     """The windows kept; group `len(SPLITS) * n + s` is feature number n and split number s."""
-    counted: tuple[Counted, ...]
-    """The census of each feature."""
+    counted: Counted
     ends: NDArray[np.int64]
     """Shape (n_kept,): how many of the firings come before the end of each window."""
     places: NDArray[np.int32]
@@ -94,7 +93,7 @@ def keep(
         histograms=histograms(owners, values, n),
         tokens=tokens,
         choice=choice,
-        counted=tuple(map(common_text.count, firings, statistics.scale.tolist())),
+        counted=common_text.count(owners, places, values, statistics.scale),
         ends=ends,
         places=places[inside] - np.repeat(layout.starts[choice.windows], lengths).astype(np.int32),
         activations=values[inside],
@@ -126,7 +125,7 @@ def _choose(
     kept = np.isin(layout.split_of[firing.windows], kept_splits)
     owners, windows = firing.owners[kept], firing.windows[kept]
     groups = owners * len(SPLITS) + layout.split_of[windows]
-    found = [choose_firing(groups, windows, firing.maxima[kept], priorities[owners, windows])]
+    found = [choose_firing(groups, windows, firing.maxima[kept], priorities)]
     for number, split in zip(kept_splits, KEPT_SPLITS, strict=True):
         columns = layout.windows_in(split)
         chosen = choose_silent(fires[:, columns], likeness[:, columns], priorities[:, columns])

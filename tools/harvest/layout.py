@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from tools.exemplars import SPLITS, Split
 from tools.harvest.sampling import CorpusSample
@@ -32,8 +33,8 @@ class SampleLayout:
     """Shape (n_tokens,): index of each token into `distinct`."""
     n_proposed: NDArray[np.int64]
     """Shape (n_distinct,): occurrences in the propose split."""
-    holders: tuple[NDArray[np.int32], ...]
-    """By code, the windows that hold the token, ascending."""
+    holders: csr_array
+    """Shape (n_distinct, n_windows): 1 where the window holds the token."""
 
     def windows_in(self, split: Split) -> NDArray[np.intp]:
         """Ascending indices of the windows of one split."""
@@ -58,15 +59,13 @@ def lay_out(sample: CorpusSample) -> SampleLayout:
         distinct=distinct,
         codes=codes,
         n_proposed=np.bincount(codes[proposed], minlength=len(distinct)),
-        holders=_holders(codes, window_of),
+        holders=_holders(codes, window_of, (len(distinct), len(lengths))),
     )
 
 
 def _holders(
-    codes: NDArray[np.int64], window_of: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], ...]:
-    order = np.argsort(codes, kind="stable")
-    codes, windows = codes[order], window_of[order]
-    is_first = (np.diff(codes, prepend=-1) != 0) | (np.diff(windows, prepend=-1) != 0)
-    codes, windows = codes[is_first], windows[is_first]
-    return tuple(np.split(windows, np.flatnonzero(np.diff(codes)) + 1)) if len(codes) else ()
+    codes: NDArray[np.int64], window_of: NDArray[np.int32], shape: tuple[int, int]
+) -> csr_array:
+    cells = np.unique(codes * shape[1] + window_of)
+    held, windows = np.divmod(cells, max(1, shape[1]))
+    return csr_array((np.ones(len(cells)), (held, windows)), shape)

@@ -142,13 +142,15 @@ def _token_columns(kept: KeptFeatures, layout: SampleLayout) -> Columns:
 
 
 def _census_columns(kept: KeptFeatures) -> Columns:
-    bounds = np.cumsum([0, *(len(each.places) for each in kept.counted)])
-    gaps = [np.diff(each.places, prepend=np.int32(0)) for each in kept.counted]
+    counted = kept.counted
+    gaps = np.diff(counted.places, prepend=np.int32(0))
+    firsts = counted.bounds[:-1][np.diff(counted.bounds) > 0]
+    gaps[firsts] = counted.places[firsts]
     return {
         "feature": np.array(kept.features, np.int32),
-        "n_windows": np.array([each.n_windows for each in kept.counted], np.int32),
-        "gaps": _lists(bounds, np.concatenate(gaps)),
-        "levels": _lists(bounds, np.concatenate([each.levels for each in kept.counted])),
+        "n_windows": counted.n_windows.astype(np.int32),
+        "gaps": _lists(counted.bounds, gaps),
+        "levels": _lists(counted.bounds, counted.levels),
     }
 
 

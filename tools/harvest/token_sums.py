@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from tools.harvest.bands import ranks
 from tools.harvest.layout import SampleLayout
@@ -82,15 +84,10 @@ class TokenSums:
         shares = np.zeros((n_features, TRIGGER_TOKENS))
         shares[self.owners[first], rank[first]] = self.shares[first]
         before = np.pad(np.cumsum(shares, axis=1), ((0, 0), (1, 0)))
-        likeness = np.zeros((n_features, len(layout.split_of)))
         telling = np.flatnonzero(first)
         telling = telling[before[self.owners[telling], rank[telling]] < TRIGGER_SHARE]
-        rows = zip(
-            self.owners[telling].tolist(),
-            self.codes[telling].tolist(),
-            self.shares[telling].tolist(),
-            strict=True,
-        )
-        for owner, code, share in rows:
-            likeness[owner, layout.holders[code]] += share
-        return likeness
+        # Row by row in this order, so that the largest shares are added first.
+        ends = np.searchsorted(self.owners[telling], np.arange(n_features + 1))
+        rows = (self.shares[telling], self.codes[telling], ends)
+        triggers: Any = csr_array(rows, (n_features, len(layout.distinct)))
+        return (triggers @ layout.holders).toarray()
