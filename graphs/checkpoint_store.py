@@ -58,12 +58,20 @@ _AMONG = "thread_id = ? AND checkpoint_ns = ? AND checkpoint_id IN (SELECT unnes
 
 def newest(connection: DuckDBPyConnection, threads: Iterable[str]) -> dict[tuple[str, str], str]:
     """The id of the newest checkpoint by thread and namespace; without those that have none."""
+    wanted = list(threads)
+    if not wanted:
+        return {}
     found = connection.execute(
         "SELECT thread_id, checkpoint_ns, max(checkpoint_id) FROM checkpoints "
-        "WHERE thread_id = ANY(?) GROUP BY ALL",
-        [list(threads)],
+        f"WHERE thread_id {_one_of(wanted)} GROUP BY ALL",
+        wanted,
     )
     return {(thread_id, namespace): id for thread_id, namespace, id in found.fetchall()}
+
+
+def _one_of(values: Sequence[str]) -> str:
+    """What stands behind a column for one of a few values, planned in half the time of an ANY."""
+    return f"IN ({', '.join('?' * len(values))})"
 
 
 def save(
@@ -123,10 +131,11 @@ def save_writes(
     A task that runs again after a crash must not change results that were already saved; its
     errors, interrupts and resume values (LangGraph numbers those below zero) must be the latest.
     """
+    ids = [task.address.checkpoint_id for task in tasks]
     found = connection.execute(
         "SELECT thread_id, checkpoint_ns, checkpoint_id, task_id, idx FROM checkpoint_writes "
-        "WHERE checkpoint_id = ANY(?)",
-        [[task.address.checkpoint_id for task in tasks]],
+        f"WHERE checkpoint_id {_one_of(ids)}",
+        ids,
     )
     saved = set(found.fetchall())
     rows: list[tuple[object, ...]] = []

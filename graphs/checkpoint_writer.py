@@ -63,8 +63,8 @@ class CheckpointWriter:
                     self._newest.popitem(last=False)
 
     def put_writes(self, writes: TaskWrites) -> None:
-        """Store what a task wrote; return when it is committed."""
-        self._group.add(writes)
+        """Store what a task wrote; return when it is committed, mostly with the next checkpoint."""
+        self._group.add(writes, urgent=False)
 
     def forget(self, thread_id: str) -> None:
         """Hear, within a transaction, that something of a thread was deleted."""

@@ -15,6 +15,7 @@ from langgraph.checkpoint.base import empty_checkpoint
 from graphs import checkpoint_writer
 from graphs.checkpointer import DuckDBSaver
 from tests.checkpointer_cases import BEGIN, Rows, branching_graph, config, entries, state_log
+from tools import group_commit
 from tools.database import Database
 from tools.group_commit import GroupCommit
 
@@ -75,6 +76,29 @@ def test_what_gathers_during_a_commit_is_committed_together(pool: ThreadPoolExec
     for future in rest:
         future.result(timeout=10)
     assert gate.committed == [["first"], [*range(8)]]
+
+
+def test_what_nobody_waits_for_is_committed_with_what_comes_next(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "PAUSE_SECONDS", 10)
+    gate = Gate()
+    group = GroupCommit(gate.commit)
+    futures = [pool.submit(group.add, "writes", urgent=False)]
+    until(lambda: group._committing)
+    futures.append(pool.submit(group.add, "checkpoint"))
+    # The second one ends the wait, long before the time is up.
+    assert gate.entered.acquire(timeout=5)
+    gate.opened.release()
+    for future in futures:
+        future.result(timeout=5)
+    assert gate.committed == [["writes", "checkpoint"]]
+
+
+def test_what_nobody_waits_for_is_committed_alone_if_nothing_comes() -> None:
+    committed: list[Sequence[str]] = []
+    GroupCommit(committed.append).add("writes", urgent=False)
+    assert committed == [["writes"]]
 
 
 def test_a_bad_change_fails_alone(pool: ThreadPoolExecutor) -> None:

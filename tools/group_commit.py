@@ -30,8 +30,8 @@ class GroupCommit(Generic[T]):
     """Hands the changes of many threads to one function, as many at a time as have come together.
 
     There is no thread of its own: of those that wait, one commits for all, while the next changes
-    gather behind it. Where many come, it waits a moment for more; a change that is alone is
-    committed at once.
+    gather behind it. Where many come, it waits a moment for more; an urgent change that is alone
+    is committed at once.
     """
 
     def __init__(self, commit: Callable[[Sequence[T]], None]) -> None:
@@ -42,26 +42,34 @@ class GroupCommit(Generic[T]):
         self._crowded = False
         self._turn = threading.Condition()
 
-    def add(self, change: T) -> None:
-        """Return when `change` is committed; raise what keeps it from being so on its own."""
+    def add(self, change: T, *, urgent: bool = True) -> None:
+        """Return when `change` is committed; raise what keeps it from being so on its own.
+
+        Args:
+            change: what to commit.
+            urgent: whether somebody waits for it; if not, it waits a moment for the next one.
+        """
         entry = _Entry(change)
         with self._turn:
             self._waiting.append(entry)
+            self._turn.notify_all()
             while self._committing and not entry.done:
                 self._turn.wait()
             leads = not entry.done
             self._committing |= leads
         if leads:
-            self._commit_for_all(entry)
+            self._commit_for_all(entry, urgent)
         if entry.error is not None:
             raise entry.error
 
-    def _commit_for_all(self, own: _Entry[T]) -> None:
+    def _commit_for_all(self, own: _Entry[T], urgent: bool) -> None:
         group: list[_Entry[T]] = []
         try:
             if self._crowded:
                 time.sleep(PAUSE_SECONDS)
             with self._turn:
+                if not urgent:
+                    self._turn.wait_for(lambda: len(self._waiting) > 1, PAUSE_SECONDS)
                 group, self._waiting = self._waiting, []
             self._crowded = len(group) >= CROWD
             _settle(self._commit, group)
