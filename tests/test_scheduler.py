@@ -164,6 +164,37 @@ def test_a_subject_that_rounds_by_shape_is_run_in_one_shape(
         assert_same_bits(mine, yours)
 
 
+class ByLongest(FakeSubject):
+    """A subject with rounding errors that depend on the longest text of a pass."""
+
+    def encode_windows(
+        self, windows: Sequence[Sequence[int]], features: Sequence[int]
+    ) -> list[NDArray[np.float32]]:
+        error = np.float32(1 + 1e-6 * (max(map(len, windows)) % 7))
+        return [each * error for each in super().encode_windows(windows, features)]
+
+
+@pytest.mark.parametrize(("kind", "lengths"), [(FakeSubject, 4), (ByLongest, 1)])
+def test_lengths_share_a_pass_only_where_that_changes_no_bit(
+    database: Database, kind: type[FakeSubject], lengths: int
+) -> None:
+    watched: Any = Watched(kind())
+    shapes = Shapes(watched)
+    for n_tokens in (6, 11, 30):
+        shape = shapes.of(n_tokens)
+        assert shape.takes(n_tokens)
+        assert shape.longest - shape.shortest + 1 == lengths
+        assert all(shapes.of(n) == shape for n in range(shape.shortest, shape.longest + 1))
+    asked = [(some_texts(6, seed), [seed % 8]) for seed in range(12)]
+    scheduler = Scheduler(watched, MeasuredTexts(database))
+    found = together(scheduler, asked)
+    for mine, (texts, features) in zip(found, asked, strict=True):
+        # One by one, in nobody's company.
+        assert_same_bits(mine, [kind().activations([text], features)[0] for text in texts])
+    mixed = [len({len(kind().tokenize(text)) for text in texts}) for texts, _ in watched.passes]
+    assert (max(mixed) > 1) == (lengths > 1)
+
+
 def test_what_waits_behind_a_pass_is_run_together(database: Database) -> None:
     class Slow(FakeSubject):
         def activations(self, texts: Any, features: Any) -> Any:

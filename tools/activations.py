@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 from tools.errors import ActivationNotFinite
 from tools.lanes import Lanes
 
+RUNG_TOKENS = 4
+"""A subject may pad windows to a multiple of so many tokens, special ones counted, whatever else is
+in their batch. Texts whose lengths come to the same multiple can then share a pass without changing
+each other's bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class SubjectInfo:

@@ -186,7 +186,7 @@ class LoadedSubject:
         measured = MeasuredWindows(windows, features, self.surfaces)
         with self.turn, torch.inference_mode(), explain_memory(len(windows)):
             hidden = self.reader.read(ids)
-            latents = self.half.encoder.encode(hidden, keep, features).float()
+            latents = self.half.latents(hidden, keep, features)
             measured.check(hidden[keep], latents)
             rows: NDArray[np.float32] = latents.cpu().numpy()
         if self._left_out:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 
@@ -18,6 +19,7 @@ from evaluation.bench.scoring import scoring_rows
 from graphs.config_file import load_config
 from graphs.storage import open_database
 from graphs.subjects import open_subject
+from tools.model import window_batches
 from tools.model.hook_points import locate
 from tools.model.readers import HookReader
 from tools.scheduling.measured_texts import MeasuredTexts
@@ -78,8 +80,10 @@ def _other(wanted: Sequence[tuple[int, list[str]]]) -> int:
 
 
 def _forward(subject: LoadedSubject, windows: Sequence[list[int]], size: int) -> None:
-    for start in range(0, len(windows), size):
-        subject.encode_windows(windows[start : start + size], [PROBED_FEATURE])
+    # Padded to the longest of each batch and no further.
+    with patch.object(window_batches, "RUNG_TOKENS", 1):
+        for start in range(0, len(windows), size):
+            subject.encode_windows(windows[start : start + size], [PROBED_FEATURE])
 
 
 def _ask_all(scheduler: Scheduler, wanted: Sequence[tuple[int, list[str]]]) -> None:

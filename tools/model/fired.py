@@ -33,6 +33,13 @@ class FiredLatents(NamedTuple):
     values: Tensor
     """Shape (n,)."""
 
+    def of_rows(self, wanted: Tensor) -> FiredLatents:
+        """Those of some of the tokens, counted anew; `wanted` is boolean, one for each token."""
+        if bool(wanted.all()):
+            return self
+        numbers, kept = wanted.cumsum(0) - 1, wanted[self.rows]
+        return FiredLatents(numbers[self.rows[kept]], self.columns[kept], self.values[kept])
+
 
 def row_chunks(tokens: Tensor, n_latents: int) -> Iterator[tuple[int, Tensor]]:
     """Tokens in parts whose latents fit together in memory, each with its first row."""

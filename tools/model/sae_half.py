@@ -1,4 +1,8 @@
-"""An SAE's half of a subject: from what the model gives at its hook point to what fires."""
+"""An SAE's half of a subject: from what the model gives at its hook point to what fires.
+
+Padding is encoded too, and left out afterwards: in how many rows a product has, which may show in
+the last digits, nothing is to be seen then of the lengths of other windows.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,22 @@ class SaeHalf:
     batches: WindowBatches
     surfaces: Callable[[Sequence[int]], Sequence[str]]
 
+    def latents(self, hidden: Tensor, keep: Tensor, features: Sequence[int]) -> Tensor:
+        """Activations of features on the windows' own tokens.
+
+        Args:
+            hidden: see `fired`.
+            keep: see `fired`.
+            features: ids; the columns of the result.
+
+        Returns:
+            Shape (n_kept, n_features), float32.
+        """
+        behind_bos = self.batches.with_padding(keep)
+        latents = self.encoder.encode(hidden, behind_bos, features).float()
+        own = keep[behind_bos]
+        return latents if bool(own.all()) else latents[own]
+
     def fired(
         self,
         hidden: Tensor,
@@ -42,7 +62,8 @@ class SaeHalf:
         """
         measured = MeasuredWindows(windows, features, self.surfaces)
         measured.check_hidden(hidden[keep])
-        found = self.encoder.fire(hidden, keep, features)
+        behind_bos = self.batches.with_padding(keep)
+        found = self.encoder.fire(hidden, behind_bos, features).of_rows(keep[behind_bos])
         failures = measured.failures(found)
         rows, columns, values = (part.cpu().numpy() for part in found)
         wanted = np.ones(len(rows), np.bool_)

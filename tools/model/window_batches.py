@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tools.activations import RUNG_TOKENS
 from tools.errors import SubjectError, TextTooLong
 
 
@@ -36,7 +37,8 @@ class WindowBatches:
         """Token ids, right-padded behind their BOS, and which of them are the windows' own.
 
         Returns:
-            Two tensors of shape (n_windows, BOS and longest window), integer and boolean.
+            Two tensors of shape (n_windows, BOS and the rung of the longest window), integer and
+            boolean.
 
         Raises:
             TextTooLong: a window is longer than `window_size`.
@@ -50,7 +52,9 @@ class WindowBatches:
                 f"{self.window_size + len(self.bos)} (special tokens included); shorten or split it"
             )
         start = len(self.bos)
-        ids = np.zeros((len(windows), start + max(1, longest)), dtype=np.int64)
+        rung = -(-(start + max(1, longest)) // RUNG_TOKENS) * RUNG_TOKENS
+        width = min(start + self.window_size, rung)
+        ids = np.zeros((len(windows), width), dtype=np.int64)
         ids[:, :start] = self.bos
         for row, window in zip(ids, windows, strict=True):
             row[start : start + len(window)] = window
@@ -62,6 +66,12 @@ class WindowBatches:
         columns = np.arange(ids.shape[1])
         keep = (columns >= start) & (columns < start + lengths[:, None])
         return torch.from_numpy(ids).to(self.device), torch.from_numpy(keep).to(self.device)
+
+    def with_padding(self, keep: Tensor) -> Tensor:
+        """All tokens behind BOS, the padding included, in the shape of `padded`'s second tensor."""
+        everything = torch.ones_like(keep)
+        everything[:, : len(self.bos)] = False
+        return everything
 
     def silent(self, windows: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
         """Which tokens get 0 whatever the SAE says; shape (tokens of all windows,)."""

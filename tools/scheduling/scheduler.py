@@ -88,6 +88,7 @@ class Scheduler:
         self._fingerprint = subject.info.fingerprint
         self._shapes = Shapes(subject)
         self._jobs: dict[int, deque[_Job]] = {}
+        """By rung, in order of arrival."""
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self.lanes = lanes_of(subject)
@@ -160,7 +161,7 @@ class Scheduler:
             for text, n_tokens in lengths.items():
                 if text in request.left:
                     job = _Job(next(self._numbers), request, text, n_tokens)
-                    self._jobs.setdefault(n_tokens, deque()).append(job)
+                    self._jobs.setdefault(self._shapes.rung(n_tokens), deque()).append(job)
             n_jobs = sum(map(len, self._jobs.values()))
             for _ in range(min(n_jobs, self.lanes.number - self._n_busy)):
                 self.lanes.submit(self._run_line)
@@ -197,11 +198,11 @@ class Scheduler:
     def _peek(self) -> _Job | None:
         """The first that came of those still wanted; drops what is done with before it."""
         with self._lock:
-            for n_tokens, jobs in list(self._jobs.items()):
+            for rung, jobs in list(self._jobs.items()):
                 while jobs and not jobs[0].is_open:
                     jobs.popleft()
                 if not jobs:
-                    del self._jobs[n_tokens]
+                    del self._jobs[rung]
             self._crowded = len({id(jobs[0].request) for jobs in self._jobs.values()}) >= CROWD
             oldest = min((jobs[0] for jobs in self._jobs.values()), default=None)
             if oldest is None:
@@ -211,11 +212,12 @@ class Scheduler:
     def _take(self, shape: Shape) -> list[_Job]:
         """Out of the line, what goes into one pass; none if another lane was quicker."""
         with self._lock:
-            jobs = self._jobs.get(shape.n_tokens, deque())
-            taken = _fitting([job for job in jobs if job.is_open], shape)
+            rung = self._shapes.rung(shape.longest)
+            jobs = self._jobs.get(rung, deque())
+            taken = _fitting([j for j in jobs if j.is_open and shape.takes(j.n_tokens)], shape)
             others = {job.number for job in taken}
             if jobs:
-                self._jobs[shape.n_tokens] = deque(job for job in jobs if job.number not in others)
+                self._jobs[rung] = deque(job for job in jobs if job.number not in others)
         return taken
 
     def _settle(self, jobs: Sequence[_Job], shape: Shape) -> None:
@@ -256,7 +258,7 @@ class Scheduler:
 
 
 def _fitting(jobs: Sequence[_Job], shape: Shape) -> list[_Job]:
-    """The first of jobs of one length, and as many of the others as go into a pass with it."""
+    """The first of jobs of one shape, and as many of the others as go into a pass with it."""
     taken: list[_Job] = []
     texts: set[str] = set()
     features: set[int] = set()

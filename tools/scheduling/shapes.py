@@ -2,8 +2,8 @@
 
 A float sum depends on the order of its terms, which a kernel chooses by the shape of its input. So
 what a text is padded to, and how many are run with it, could show in the last digits, and that is a
-matter of timing. Only texts of one length are run together, for padding is seen to matter; whether
-their number matters is found out by trying, on made-up texts.
+matter of timing. Which texts may be run together is found out by trying, on made-up texts: those of
+nearly one length, as a subject may pad them all alike; those of one length; or none.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.activations import Subject
+from tools.activations import RUNG_TOKENS, Subject
 from tools.errors import ActivationNotFinite
 
 LEAST_TOKENS = 4
@@ -33,7 +33,7 @@ FIXED_COLUMNS = 32
 """Texts and features of every pass where only passes of equal shape give equal bits."""
 
 TRIAL_STEP = 16
-"""Of each range of so many lengths, the first, a middle one and the last are tried."""
+"""Of each range of so many lengths, the first, a middle and the last one or rung are tried."""
 
 _TRIAL_FEATURES = 256
 _MOST_BROKEN = 8
@@ -45,21 +45,27 @@ _Window = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How the texts of one length are run."""
+    """How texts of one length, or nearly so, are run."""
 
-    n_tokens: int
-    """Of each text, special tokens left out."""
-    fixed: int | None
+    shortest: int
+    """Tokens of the shortest text, special tokens left out."""
+    longest: int
+    """Tokens of the longest one."""
+    fixed: int | None = None
     """Texts in every pass; None where any number gives the same bits."""
 
     @property
     def most_texts(self) -> int:
         """Distinct texts that a pass holds."""
-        return max(1, BATCH_TOKENS // self.n_tokens) if self.fixed is None else self.fixed
+        return max(1, BATCH_TOKENS // self.longest) if self.fixed is None else self.fixed
+
+    def takes(self, n_tokens: int) -> bool:
+        """Whether a text of so many tokens may be run so."""
+        return self.shortest <= n_tokens <= self.longest
 
     def rows(self, texts: Sequence[T]) -> list[T]:
         """The texts, some repeated to fill the pass."""
-        least = -(-LEAST_TOKENS // self.n_tokens) if self.fixed is None else self.fixed
+        least = -(-LEAST_TOKENS // self.shortest) if self.fixed is None else self.fixed
         return _filled(texts, least)
 
     def columns(self, features: Sequence[int]) -> list[int]:
@@ -67,32 +73,59 @@ class Shape:
         return _filled(features, LEAST_COLUMNS if self.fixed is None else FIXED_COLUMNS)
 
 
+class _Manner(NamedTuple):
+    """How texts of similar lengths are put together."""
+
+    step: int
+    """Lengths that share a pass."""
+    fixed: int | None
+    """See `Shape`."""
+
+
+_MANNERS = (_Manner(RUNG_TOKENS, None), _Manner(1, None), _Manner(1, FIXED_TEXTS))
+"""What is tried, best first."""
+_ALONE = _Manner(1, 1)
+
+
 class Shapes:
     """The shape for every length of text on one subject; found out when first asked for."""
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._fixed: dict[int, int | None] = {}
+        self._n_special = subject.info.context_size - subject.window_size
+        self._manners: dict[int, _Manner] = {}
         self._measurable: list[int] | None = None
         self._lock = threading.Lock()
 
+    def rung(self, n_tokens: int) -> int:
+        """The same for texts that may be run together, if any of other lengths may."""
+        return -(-(n_tokens + self._n_special) // RUNG_TOKENS)
+
     def of(self, n_tokens: int) -> Shape:
         """How a text of `n_tokens` is run: in any company, in one of fixed size, or alone."""
-        part = (n_tokens - 1) // TRIAL_STEP
-        if part not in self._fixed:
+        part = (self.rung(n_tokens) - 1) * RUNG_TOKENS // TRIAL_STEP
+        if part not in self._manners:
             with self._lock:
-                if part not in self._fixed:
-                    self._fixed[part] = self._try(part)
-        return Shape(n_tokens, self._fixed[part])
+                if part not in self._manners:
+                    self._manners[part] = self._try(part)
+        return self._shape(n_tokens, self._manners[part])
 
-    def _try(self, part: int) -> int | None:
-        first = part * TRIAL_STEP + 1
-        last = min(self._subject.window_size, (part + 1) * TRIAL_STEP)
-        for fixed in (None, FIXED_TEXTS):
-            lengths = {first, (first + last) // 2, last}
-            if all(self._agree(Shape(n_tokens, fixed)) for n_tokens in sorted(lengths)):
-                return fixed
-        return 1
+    def _shape(self, n_tokens: int, manner: _Manner) -> Shape:
+        if manner.step == 1:
+            return Shape(n_tokens, n_tokens, manner.fixed)
+        longest = self.rung(n_tokens) * manner.step - self._n_special
+        shortest = max(1, longest - manner.step + 1)
+        return Shape(shortest, min(longest, self._subject.window_size), manner.fixed)
+
+    def _try(self, part: int) -> _Manner:
+        first = max(1, part * TRIAL_STEP + 1 - self._n_special)
+        last = min(self._subject.window_size, (part + 1) * TRIAL_STEP - self._n_special)
+        lengths = (first, (first + last) // 2, last)
+        for manner in _MANNERS:
+            shapes = dict.fromkeys(self._shape(n_tokens, manner) for n_tokens in lengths)
+            if all(map(self._agree, shapes)):
+                return manner
+        return _ALONE
 
     def _agree(self, shape: Shape) -> bool:
         """Whether made-up texts get the same bits wherever in whichever pass they are."""
@@ -138,10 +171,11 @@ class Shapes:
 
 
 def _passes(shape: Shape, vocabulary_size: int) -> Iterator[list[_Window]]:
-    """Two texts, each alone, then both in few and in many places."""
-    random = np.random.default_rng(shape.n_tokens)
+    """A shortest and a longest text, each alone, then both in few and in many places."""
+    random = np.random.default_rng(shape.longest)
     texts: list[_Window] = [
-        tuple(row) for row in random.integers(vocabulary_size, size=(2, shape.n_tokens)).tolist()
+        tuple(random.integers(vocabulary_size, size=length).tolist())
+        for length in (shape.shortest, shape.longest)
     ]
     for some in (texts[:1], texts[1:], texts, 3 * texts):
         yield shape.rows(some)
